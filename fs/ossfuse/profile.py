@@ -1,0 +1,472 @@
+"""The table of ossfs releases: every difference between them is a field of `Profile`, a release is a row.
+
+It is data, not behaviour: no code elsewhere asks for a version number. Rows are immutable; any thread may read them.
+
+Sources, named at each field: "source" is the function of the ossfs release (C++), "measured" a run of the built binary
+against a bucket, "FAQ" the vendor's volume FAQ (the only source for 1.88, of which no source code was published).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TypedDict
+
+__all__ = [
+    "DEFAULT_VERSION",
+    "PROFILES",
+    "CheckRequest",
+    "CheckTime",
+    "CheckWording",
+    "LinkRefusal",
+    "NegativeCache",
+    "Profile",
+    "UnknownVersion",
+    "find",
+]
+
+DEFAULT_VERSION = "1.91.3"
+
+KIB = 1024
+MIB = 1024 * 1024
+GIB = 1024 * 1024 * 1024
+
+
+class UnknownVersion(LookupError):
+    """No row for that version. The message lists the known ones; pick one of them."""
+
+
+class CheckTime(enum.Enum):
+    """When the mount-time check runs."""
+
+    BEFORE_MOUNT = "before"  # in main: a failure is the exit code of the command
+    AFTER_MOUNT = "after"  # in init: the command has returned 0, the daemon unmounts itself
+    BOTH = "both"  # in main and again in init
+
+
+class CheckRequest(enum.Enum):
+    """What the mount-time check asks for."""
+
+    PREFIX_OBJECT = "prefix object"  # GET /p/ as an object; GET / of the bucket without prefix
+    BUCKET = "bucket"  # GET / of the bucket, the prefix is not looked at
+    BUCKET_THEN_PREFIX = "bucket, then prefix object"  # GET /, and GET /p/ only when that was refused
+    LIST_PREFIX = "list"  # GET /?max-keys=2&prefix=p/
+
+
+class CheckWording(enum.Enum):
+    """How failures of the mount-time check are worded and where they go."""
+
+    XML_BODY = "1.80"  # stderr: short text, blank line, XML body
+    LOG_RESULT = "1.91.1"  # log: "... - result of checking service."
+    LOG_FAILED = "1.91.3"  # log: "Failed to check bucket ..."
+    STDERR_FAILED = "1.91.8"  # the same text, also on stderr
+
+
+class NegativeCache(enum.Enum):
+    """The cache of missing names."""
+
+    OPTION = "enable_noobj_cache"  # off unless asked for
+    DEFAULT = "disable_noobj_cache"  # on unless switched off
+
+
+class LinkRefusal(enum.Enum):
+    """What link(2) answers after the lookup of the new name."""
+
+    EPERM = "EPERM"
+    ENOTSUP = "ENOTSUP"
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """One release of ossfs. Sizes in bytes, times in seconds."""
+
+    # --- identity ---
+    name: str
+    user_agent: str  # source: S3fsCurl::InitUserAgent; 1.80 writes no slash before the version
+    version_text: str  # source: show_version; first line of --version
+    sigv1_notice: bool = False  # source 1.91.10, main: NOTICE about V1 signatures on stdout at mount
+
+    # --- options and their defaults (source: my_fuse_opt_proc, main) ---
+    options: frozenset[str] = frozenset()  # names that ossfs itself consumes; the others go to libfuse
+    bucket_option: bool = True  # 1.91: -o bucket=NAME[:/PATH]
+    third_option_word: str = "option"  # 1.80 misspells it "optioni"
+    umask_c_radix: bool = False  # 1.80 reads umask= and mp_umask= as C does: 022 octal, 22 decimal
+    parse_failed_line: str = ""  # 1.91.10 adds a last line to argument errors
+    unknown_option_after_check: bool = False  # 1.91.10, measured: libfuse's refusal comes after the mount check
+    default_url: str = "https://oss-cn-hangzhou.aliyuncs.com"  # 1.80: empty, url= must be given
+    max_stat_cache_size: int = 100_000  # 1.80: 1000
+    stat_cache_expire: float | None = 900.0  # None: entries never expire (1.80)
+    stat_cache_expire_minus_one: bool = True  # 1.91.3 and later: -1 means never
+    multipart_size: int = 10 * MIB
+    parallel_count: int = 5
+    multireq_max: int = 20
+    retries: int = 5  # 1.80: 3
+    retries_zero_allowed: bool = False  # 1.80: retries=0 is accepted and every request fails
+    connect_timeout: float = 300.0
+    readwrite_timeout: float = 120.0  # 1.80: 60
+    singlepart_copy_limit: int = 512 * MIB  # 1.80: 5 GiB
+    multipart_copy_size: int = 512 * MIB  # 1.80: 500 MB, not an option
+    default_acl: str = ""  # 1.80: "private", sent on every PUT and POST
+    acl_header: str = "x-oss-object-acl"  # up to 1.91.2 x-oss-acl
+    complement_stat_default: bool = False  # on from 1.91.5
+    xattr_default: bool = False  # 1.80: on unless noxattr
+    negative_cache: NegativeCache = NegativeCache.OPTION  # on by default from 1.91.6
+
+    # --- password file (source: read_passwd_file, S3fsCred) ---
+    passwd_default_entry: bool = True  # 1.80, measured: a line AK:SK without bucket is refused
+    passwd_strict_whitespace: bool = False  # 1.80: whitespace and brackets have their own messages
+    passwd_stat_strerror: bool = False  # 1.91.10 appends strerror to "unexpected error from stat"
+    credentials_missing_long: bool = False  # 1.91.10 words the missing credentials longer
+
+    # --- mount check (source: s3fs_check_service, S3fsCurl::CheckBucket; measured) ---
+    check_time: CheckTime = CheckTime.BOTH
+    check_request: CheckRequest = CheckRequest.PREFIX_OBJECT
+    check_max_keys: int = 0  # 1.91.9 and later send max-keys=2
+    check_prefix_missing_tolerated: bool = True  # 404 NoSuchKey of the prefix object passes from 1.91.5
+    check_repeats_refusal: bool = False  # 1.80: 403 and 400 are asked once more ("sigv2 retry")
+    check_follows_endpoint: bool = True  # 1.91: 403 with <Endpoint> in the body switches the host
+    check_public_bucket_skipped: bool = False  # 1.80: public_bucket=1 needs no check
+    check_wording: CheckWording = CheckWording.STDERR_FAILED
+
+    # --- attributes (source: convert_header_to_stat, get_mode; measured) ---
+    file_mode_missing: int = 0o640  # 1.80: 0777
+    directory_mode_missing: int = 0o750  # key ends in "/"; 1.80: 0777
+    owner_missing_is_process: bool = True  # 1.80: uid and gid 0
+    unix_directory_type: bool = True  # httpd/unix-directory counts as x-directory; 1.80: no
+    symlink_target_header: bool = True  # x-oss-meta-symlink-target makes a symlink; 1.80: no
+    google_mode_header: bool = True  # x-oss-meta-goog-reserved-posix-mode is read; 1.80: no
+    mode_any_base: bool = True  # "0100644" is octal as strtoll base 0 reads it; 1.80: decimal only
+    fractional_times: bool = True  # "1500000000.123" is accepted and written; 1.80 reads it as 0, measured
+    access_and_change_times: bool = True  # atime and ctime are kept in metadata; 1.80 shows 0
+    slash_directory_any_type: bool = (
+        False  # 1.80 and 1.91.6 on: a key ending "/" is a directory for any Content-Type sent
+    )
+    directory_size: int | None = None  # from 1.91.6: 4096 shown for every directory; None: as the object says
+    complement_text_directory: bool = True  # complement_stat before 1.91.5 also takes text/plain of size 0 or 1
+    # FAQ (1.88 only): without complement_stat a key ending in "/" that has content, or no mode, is shown as a file
+    directory_needs_empty: bool = False
+    directory_needs_mode: bool = False
+    stat_checks_empty_object: bool = True  # source: is_need_check_obj_detail
+
+    # --- lookups and caches (source: get_object_attribute, StatCache) ---
+    forbidden_head_exists: bool = False  # 1.91.1 to 1.91.4: HEAD 403 is an existing file without metadata, measured
+    forbidden_head_final: bool = False  # 1.91.5 on: HEAD 403 ends the lookup with EPERM
+    negative_cache_any_failure: bool = False  # 1.91.10, measured: EIO too is remembered as missing (defect)
+    negative_cache_hit_refreshes: bool = True  # a hit makes the entry young again, measured
+    probe_twice: bool = False  # 1.80: create and mkdir look the new name up twice
+    create_pins_entry: bool = True  # 1.91: a created file that is not on the server lives in the stat cache
+    skip_clean_on_read_only_flush: bool = False  # 1.91.10 knows the option
+
+    # --- access (source: check_object_access; section "access checks") ---
+    missing_execute_is_eperm: bool = False  # 1.80: EPERM where 1.91 says EACCES
+    opendir_needs_execute: bool = False  # 1.80: opendir needs R and X, and the same on the parents
+
+    # --- files (source: s3fs_create, s3fs_open, FdEntity) ---
+    create_uploads_empty: bool = False  # 1.80: empty PUT and HEAD at open(O_CREAT)
+    read_only_truncate_refused: bool = True  # O_RDONLY|O_TRUNC: EACCES; 1.80 truncates
+    multipart_doubles: bool = False  # 1.80: one PUT below 2 x multipart_size; 1.91: below multipart_size
+    last_part_absorbs: bool = True  # 1.91: a remainder below 2 parts goes into one part
+    mix_upload: bool = True  # 1.91: unchanged ranges are copied on the server
+    upload_content_type_from_name: bool = True  # 1.80 keeps what HEAD answered
+    too_many_parts_errno: str = "EFBIG"  # 1.80: ENOTSUP
+    loads_before_write: bool = False  # 1.80 downloads what lies before a write at the write
+    parallel_read_doubles: bool = False  # 1.80 reads in parallel above 2 x multipart_size
+    read_errno_mapped: bool = False  # 1.91.2 on: a failed read tries once more directly and tells the real errno
+    object_state_is_eremote: bool = True  # 403 InvalidObjectState: EREMOTE; 1.80: EPERM
+    rename_flushes_source: bool = True  # 1.80 copies the stale object
+    pending_metadata: bool = True  # 1.91: chmod and utimens of a dirty file wait for its upload
+    max_write: int = 131_072  # 1.80: 4096 without big_writes, measured
+    upload_max_parts: int = 10_000
+
+    # --- documented defects; `OssFs(fixed=True)` switches the data-damaging ones off ---
+    zero_fills_behind_write: bool = False  # 1.80.6: partial overwrite zero-fills what lies behind it, measured
+    path_truncate_ignored: bool = True  # 1.91: truncate(2) of a file nobody has open does nothing, measured
+
+    # --- namespace and metadata (source: s3fs_mkdir, s3fs_rename, s3fs_chmod ...; measured) ---
+    link_refusal: LinkRefusal = LinkRefusal.ENOTSUP  # 1.80: EPERM
+    rename_onto_full_directory_merges: bool = False  # 1.80; 1.91: ENOTEMPTY
+    shallow_copy: bool = True  # 1.91: rename tries one plain copy for any size
+    metadata_change_retypes: bool = True  # 1.91: chmod recomputes Content-Type from the name
+    directory_metadata_recreates: bool = False  # 1.80: chmod of a directory deletes N and writes a fresh N/
+    metadata_errno_mapped: bool = True  # 1.80: EIO for every failed self-copy
+    rmdir_checks_list: bool = True  # 1.91 lists again after the delete
+    readlink_cached: bool = True  # 1.80 reads the target each time
+    mknod_regular_creates: bool = False  # 1.80: mknod of a regular file makes an object
+    statfs_blocks: int = 1_099_511_627_776  # 1.80: 16777216
+    statfs_files: int = 0  # from 1.91.9: 18014398509481983
+    estale_on_null_path: bool = False  # 1.91.9: operations with a NULL path answer ESTALE
+    list_head_batches: bool = False  # 1.80 sends the HEADs of a listing in batches with curl_multi
+
+    # --- HTTP (source: S3fsCurl::RequestPerform) ---
+    retry_any_5xx: bool = False  # 1.80 retries every status from 500 on; 1.91 only 500 and 503
+    retry_wait_fixed: float | None = None  # 1.80: 4 s; None: 2*2^n s plus up to the same again
+    not_implemented_errno: str = "ENOTSUP"  # 501; 1.80: as any 5xx
+    head_bad_request_errno: str = "EPERM"  # HEAD 400; 1.80: EIO
+    size_error_codes: bool = True  # EntityTooLarge: EFBIG, KeyTooLongError: ENAMETOOLONG; 1.80: EIO
+    put_body_error: bool = True  # PUT 200 with <Code> in its body: EIO; 1.80: success
+    exits_on_certificate_error: bool = False  # 1.80: the process ends
+    signature_v4: bool = True  # sigv4, region: from 1.91.4
+
+    # --- signals ---
+    hangup_unmounts: bool = False  # SIGHUP: 1.80 unmounts, 1.91 reopens the log file
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+# What both lines of ossfs consume themselves (source: my_fuse_opt_proc). Names without "=value".
+_OPTIONS_BOTH = _names(
+    """uid gid umask allow_other mp_umask default_acl retries use_cache del_cache multireq_max nonempty nomultipart
+    storage_class use_sse load_sse_c ssl_verify_hostname passwd_file ram_role public_bucket host servicepath
+    no_check_certificate connect_timeout readwrite_timeout max_stat_cache_size stat_cache_expire nodnscache nosscache
+    parallel_count parallel_upload fd_page_size multipart_size ensure_diskfree singlepart_copy_limit ahbe_conf noxmlns
+    nocopyapi norenameapi enable_content_md5 url endpoint use_path_request_style dbglevel f2 curldbg accessKeyId
+    secretAccessKey use_rrs"""
+)
+_OPTIONS_180 = _OPTIONS_BOTH | _names("noxattr default_permission sigv2 createbucket enable_noobj_cache")
+_OPTIONS_1911 = _OPTIONS_BOTH | _names(
+    """bucket tmpdir check_cache_dir_exist list_object_max_keys stat_cache_interval_expire enable_noobj_cache
+    multipart_copy_size max_dirty_data fake_diskfree multipart_threshold nomixupload complement_stat notsup_compat_dir
+    enable_unsigned_payload sigv1 noua listobjectsv2 use_xattr cipher_suites instance_name mime upload_traffic_limit
+    download_traffic_limit noshallowcopyapi readdir_optimize readdir_check_size symlink_in_meta logfile
+    no_time_stamp_msg set_check_cache_sigusr1 use_wtf8 requester_pays use_session_token auto noauto user nouser users
+    _netdev"""
+)
+_OPTIONS_1912 = _OPTIONS_1911 | _names(
+    """direct_read direct_read_chunk_size direct_read_prefetch_chunks direct_read_prefetch_thread
+    direct_read_prefetch_limit"""
+)
+_OPTIONS_1913 = _OPTIONS_1912 | {"direct_read_backward_chunks", "direct_read_local_file_cache_size_mb"}
+_OPTIONS_1914 = _OPTIONS_1913 | {"sigv4", "region", "cloudbox_id", "credlib", "credlib_opts"}
+_OPTIONS_1915 = _OPTIONS_1914 | {"free_space_ratio"}
+_OPTIONS_1916 = (_OPTIONS_1915 - {"enable_noobj_cache"}) | {"disable_noobj_cache"}
+_OPTIONS_1917 = _OPTIONS_1916 | {"disable_imdsv2", "simulate_mtime_ns_with_crc64"}
+_OPTIONS_1919 = _OPTIONS_1917 | {"credential_process"}
+_OPTIONS_19110 = _OPTIONS_1919 | {"skip_clean_statcache_on_ro_flush"}
+
+_V1806 = Profile(
+    name="1.80.6",
+    user_agent="aliyun-sdk-http/1.0()/ossfs1.80.6",
+    version_text="Aliyun Open Storage Service File System V1.80.6(commit:9640e79) with OpenSSL",
+    options=_OPTIONS_180,
+    bucket_option=False,
+    third_option_word="optioni",
+    umask_c_radix=True,
+    default_url="",
+    max_stat_cache_size=1000,
+    stat_cache_expire=None,
+    stat_cache_expire_minus_one=False,
+    retries=3,
+    retries_zero_allowed=True,
+    readwrite_timeout=60.0,
+    singlepart_copy_limit=5 * GIB,
+    multipart_copy_size=500 * MIB,
+    default_acl="private",
+    acl_header="x-oss-acl",
+    xattr_default=True,
+    passwd_default_entry=False,
+    passwd_strict_whitespace=True,
+    check_time=CheckTime.BEFORE_MOUNT,
+    check_request=CheckRequest.PREFIX_OBJECT,
+    check_prefix_missing_tolerated=False,
+    check_repeats_refusal=True,
+    check_follows_endpoint=False,
+    check_public_bucket_skipped=True,
+    check_wording=CheckWording.XML_BODY,
+    file_mode_missing=0o777,
+    directory_mode_missing=0o777,
+    owner_missing_is_process=False,
+    unix_directory_type=False,
+    symlink_target_header=False,
+    google_mode_header=False,
+    mode_any_base=False,
+    fractional_times=False,
+    access_and_change_times=False,
+    slash_directory_any_type=True,
+    complement_text_directory=False,
+    probe_twice=True,
+    create_pins_entry=False,
+    missing_execute_is_eperm=True,
+    opendir_needs_execute=True,
+    create_uploads_empty=True,
+    read_only_truncate_refused=False,
+    multipart_doubles=True,
+    last_part_absorbs=False,
+    mix_upload=False,
+    upload_content_type_from_name=False,
+    too_many_parts_errno="ENOTSUP",
+    loads_before_write=True,
+    parallel_read_doubles=True,
+    object_state_is_eremote=False,
+    rename_flushes_source=False,
+    pending_metadata=False,
+    max_write=4096,
+    zero_fills_behind_write=True,
+    path_truncate_ignored=False,
+    link_refusal=LinkRefusal.EPERM,
+    rename_onto_full_directory_merges=True,
+    shallow_copy=False,
+    metadata_change_retypes=False,
+    directory_metadata_recreates=True,
+    metadata_errno_mapped=False,
+    rmdir_checks_list=False,
+    readlink_cached=False,
+    mknod_regular_creates=True,
+    statfs_blocks=16_777_216,
+    list_head_batches=True,
+    retry_any_5xx=True,
+    retry_wait_fixed=4.0,
+    not_implemented_errno="EIO",
+    head_bad_request_errno="EIO",
+    size_error_codes=False,
+    put_body_error=False,
+    exits_on_certificate_error=True,
+    signature_v4=False,
+    hangup_unmounts=True,
+)
+
+
+class _Identity(TypedDict):
+    name: str
+    user_agent: str
+    version_text: str
+
+
+_V1807 = dataclasses.replace(
+    _V1806,
+    name="1.80.7",
+    user_agent="aliyun-sdk-http/1.0()/ossfs1.80.7",
+    version_text="Aliyun Open Storage Service File System V1.80.7(commit:unknown) with OpenSSL",
+    options=_OPTIONS_180 | {"listobjectsv2", "notsup_compat_dir", "requester_pays"},
+    zero_fills_behind_write=False,  # source: "tail range" fix
+)
+
+
+def _line_191(version: str, commit: str = "unknown") -> _Identity:
+    return {
+        "name": version,
+        "user_agent": f"aliyun-sdk-http/1.0()/ossfs/{version} (commit hash {commit}; OpenSSL)",
+        "version_text": f"Alibaba Cloud Open Storage Service File System V{version} (commit:{commit}) with OpenSSL",
+    }
+
+
+_V1911 = Profile(
+    **_line_191("1.91.1", "fff31f0"),
+    options=_OPTIONS_1911,
+    stat_cache_expire_minus_one=False,
+    acl_header="x-oss-acl",
+    check_time=CheckTime.AFTER_MOUNT,
+    check_request=CheckRequest.BUCKET,
+    check_wording=CheckWording.LOG_RESULT,
+    forbidden_head_exists=True,
+    object_state_is_eremote=False,
+    signature_v4=False,
+)
+_V1912 = dataclasses.replace(
+    _V1911,
+    **_line_191("1.91.2"),
+    options=_OPTIONS_1912,
+    check_request=CheckRequest.BUCKET_THEN_PREFIX,
+    check_prefix_missing_tolerated=False,
+    read_errno_mapped=True,
+    object_state_is_eremote=True,
+)
+_V1913 = dataclasses.replace(
+    _V1912,
+    **_line_191("1.91.3"),
+    options=_OPTIONS_1913,
+    stat_cache_expire_minus_one=True,
+    acl_header="x-oss-object-acl",
+    check_wording=CheckWording.LOG_FAILED,
+)
+_V1914 = dataclasses.replace(_V1913, **_line_191("1.91.4"), options=_OPTIONS_1914, signature_v4=True)
+_V1915 = dataclasses.replace(
+    _V1914,
+    **_line_191("1.91.5"),
+    options=_OPTIONS_1915,
+    complement_stat_default=True,
+    forbidden_head_exists=False,
+    forbidden_head_final=True,
+    check_time=CheckTime.BOTH,
+    check_request=CheckRequest.PREFIX_OBJECT,
+    check_prefix_missing_tolerated=True,
+    complement_text_directory=False,
+)
+_V1916 = dataclasses.replace(
+    _V1915,
+    **_line_191("1.91.6"),
+    options=_OPTIONS_1916,
+    negative_cache=NegativeCache.DEFAULT,
+    negative_cache_any_failure=True,
+    slash_directory_any_type=True,
+    directory_size=4096,
+)
+_V1917 = dataclasses.replace(_V1916, **_line_191("1.91.7"), options=_OPTIONS_1917)
+_V1918 = dataclasses.replace(_V1917, **_line_191("1.91.8"), check_wording=CheckWording.STDERR_FAILED)
+_V1919 = dataclasses.replace(
+    _V1918,
+    **_line_191("1.91.9"),
+    options=_OPTIONS_1919,
+    check_max_keys=2,
+    statfs_files=18_014_398_509_481_983,
+    estale_on_null_path=True,
+)
+_V19110 = dataclasses.replace(
+    _V1919,
+    **_line_191("1.91.10", "95e3f05"),
+    options=_OPTIONS_19110,
+    sigv1_notice=True,
+    parse_failed_line="Fail to parse options, please check your options.",
+    unknown_option_after_check=True,
+    passwd_stat_strerror=True,
+    credentials_missing_long=True,
+    check_request=CheckRequest.LIST_PREFIX,
+    skip_clean_on_read_only_flush=True,
+)
+
+# Builds shipped with the CSI plugin 1.24 to 1.30.3; no source was published. The FAQ defines what it says,
+# 1.91.1 the rest.
+_V188 = dataclasses.replace(
+    _V1911,
+    **_line_191("1.88"),
+    check_time=CheckTime.BEFORE_MOUNT,
+    check_request=CheckRequest.PREFIX_OBJECT,  # FAQ: "the directory object must exist at mount"
+    check_prefix_missing_tolerated=False,
+    check_wording=CheckWording.XML_BODY,
+    forbidden_head_exists=False,  # the FAQ knows no such effect
+    directory_needs_empty=True,
+    directory_needs_mode=True,
+)
+
+PROFILES: Mapping[str, Profile] = MappingProxyType(
+    {
+        row.name: row
+        for row in (
+            _V1806,
+            _V1807,
+            _V188,
+            _V1911,
+            _V1912,
+            _V1913,
+            _V1914,
+            _V1915,
+            _V1916,
+            _V1917,
+            _V1918,
+            _V1919,
+            _V19110,
+        )
+    }
+)
+
+
+def find(version: str) -> Profile:
+    """The row of a release by its exact name ("1.91.3", also written "v1.91.3"). Raises UnknownVersion."""
+    try:
+        return PROFILES[version.removeprefix("v")]
+    except KeyError:
+        raise UnknownVersion(f"unknown ossfs version {version!r}; known: {', '.join(PROFILES)}") from None
