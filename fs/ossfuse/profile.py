@@ -87,14 +87,22 @@ class Profile:
     name: str
     user_agent: str  # source: S3fsCurl::InitUserAgent; 1.80 writes no slash before the version
     version_text: str  # source: show_version; first line of --version
-    sigv1_notice: bool = False  # source 1.91.10, main: NOTICE about V1 signatures on stdout at mount
+    sigv1_notice: str = ""  # source, main: NOTICE about V1 signatures on stdout at mount, from 1.91.6
+    sigv1_notice_always: bool = False  # 1.91.6 prints it even with sigv4
 
     # --- options and their defaults (source: my_fuse_opt_proc, main) ---
     options: frozenset[str] = frozenset()  # names that ossfs itself consumes; the others go to libfuse
     bucket_option: bool = True  # 1.91: -o bucket=NAME[:/PATH]
+    public_bucket_copies: bool = False  # 1.80: public_bucket=1 leaves the copy requests on
+    acl_names_checked: bool = True  # 1.80 takes any text for default_acl=
+    storage_classes: frozenset[str] = frozenset()  # 1.80 knows three names; empty: any text
+    singlepart_copy_unit: int = MIB  # 1.80 multiplies singlepart_copy_limit= by 1024 only
+    lenient_numbers: bool = False  # 1.80: s3fs_strtoofft; 1.91: what is no number is 0
+    ram_role_auto: bool = True  # 1.80: ram_role needs a value
+    log_level: str = "crit"  # without dbglevel=; from 1.91.9 on err
     third_option_word: str = "option"  # 1.80 misspells it "optioni"
     umask_c_radix: bool = False  # 1.80 reads umask= and mp_umask= as C does: 022 octal, 22 decimal
-    parse_failed_line: str = ""  # 1.91.10 adds a last line to argument errors
+    parse_failed_line: str = ""  # 1.91.8 and later add a last line to argument errors
     unknown_option_after_check: bool = False  # 1.91.10, measured: libfuse's refusal comes after the mount check
     default_url: str = "https://oss-cn-hangzhou.aliyuncs.com"  # 1.80: empty, url= must be given
     max_stat_cache_size: int = 100_000  # 1.80: 1000
@@ -118,8 +126,8 @@ class Profile:
     # --- password file (source: read_passwd_file, S3fsCred) ---
     passwd_default_entry: bool = True  # 1.80, measured: a line AK:SK without bucket is refused
     passwd_strict_whitespace: bool = False  # 1.80: whitespace and brackets have their own messages
-    passwd_stat_strerror: bool = False  # 1.91.10 appends strerror to "unexpected error from stat"
-    credentials_missing_long: bool = False  # 1.91.10 words the missing credentials longer
+    passwd_stat_strerror: bool = False  # 1.91.6 and later append strerror to "unexpected error from stat"
+    credentials_missing_long: bool = False  # 1.91.8 and later word the missing credentials longer
 
     # --- mount check (source: s3fs_check_service, S3fsCurl::CheckBucket; measured) ---
     check_time: CheckTime = CheckTime.BOTH
@@ -221,13 +229,15 @@ def _names(text: str) -> frozenset[str]:
 # What both lines of ossfs consume themselves (source: my_fuse_opt_proc). Names without "=value".
 _OPTIONS_BOTH = _names(
     """uid gid umask allow_other mp_umask default_acl retries use_cache del_cache multireq_max nonempty nomultipart
-    storage_class use_sse load_sse_c ssl_verify_hostname passwd_file ram_role public_bucket host servicepath
+    storage_class use_sse ssl_verify_hostname passwd_file ram_role public_bucket host servicepath
     no_check_certificate connect_timeout readwrite_timeout max_stat_cache_size stat_cache_expire nodnscache nosscache
     parallel_count parallel_upload fd_page_size multipart_size ensure_diskfree singlepart_copy_limit ahbe_conf noxmlns
     nocopyapi norenameapi enable_content_md5 url endpoint use_path_request_style dbglevel f2 curldbg accessKeyId
-    secretAccessKey use_rrs"""
+    secretAccessKey"""
 )
-_OPTIONS_180 = _OPTIONS_BOTH | _names("noxattr default_permission sigv2 createbucket enable_noobj_cache")
+_OPTIONS_180 = _OPTIONS_BOTH | _names(
+    "use_rrs load_sse_c noxattr default_permission sigv2 createbucket enable_noobj_cache"
+)
 _OPTIONS_1911 = _OPTIONS_BOTH | _names(
     """bucket tmpdir check_cache_dir_exist list_object_max_keys stat_cache_interval_expire enable_noobj_cache
     multipart_copy_size max_dirty_data fake_diskfree multipart_threshold nomixupload complement_stat notsup_compat_dir
@@ -248,12 +258,24 @@ _OPTIONS_1917 = _OPTIONS_1916 | {"disable_imdsv2", "simulate_mtime_ns_with_crc64
 _OPTIONS_1919 = _OPTIONS_1917 | {"credential_process"}
 _OPTIONS_19110 = _OPTIONS_1919 | {"skip_clean_statcache_on_ro_flush"}
 
+_SIGV1_NOTICE = (
+    "[NOTICE] OSS signature V1 service will not be available {when}. "
+    "It is recommended to mount with OSS signature V4:\n"
+    "\t ossfs [oss-bucket] [mount-path] [options] -osigv4 -oregion=[your-region-id]"
+)
+
 _V1806 = Profile(
     name="1.80.6",
     user_agent="aliyun-sdk-http/1.0()/ossfs1.80.6",
     version_text="Aliyun Open Storage Service File System V1.80.6(commit:9640e79) with OpenSSL",
     options=_OPTIONS_180,
     bucket_option=False,
+    public_bucket_copies=True,
+    acl_names_checked=False,
+    storage_classes=frozenset(("standard", "standard_ia", "reduced_redundancy")),
+    singlepart_copy_unit=KIB,
+    lenient_numbers=True,
+    ram_role_auto=False,
     third_option_word="optioni",
     umask_c_radix=True,
     default_url="",
@@ -404,13 +426,23 @@ _V1916 = dataclasses.replace(
     negative_cache_any_failure=True,
     slash_directory_any_type=True,
     directory_size=4096,
+    sigv1_notice=_SIGV1_NOTICE.format(when="for new uids since March 1st, 2025"),
+    sigv1_notice_always=True,
+    passwd_stat_strerror=True,
 )
 _V1917 = dataclasses.replace(_V1916, **_line_191("1.91.7"), options=_OPTIONS_1917)
-_V1918 = dataclasses.replace(_V1917, **_line_191("1.91.8"), check_wording=CheckWording.STDERR_FAILED)
+_V1918 = dataclasses.replace(
+    _V1917,
+    **_line_191("1.91.8"),
+    check_wording=CheckWording.STDERR_FAILED,
+    parse_failed_line="Fail to parse options, please check your options.",
+    credentials_missing_long=True,
+)
 _V1919 = dataclasses.replace(
     _V1918,
     **_line_191("1.91.9"),
     options=_OPTIONS_1919,
+    log_level="err",
     check_max_keys=2,
     statfs_files=18_014_398_509_481_983,
     estale_on_null_path=True,
@@ -419,11 +451,6 @@ _V19110 = dataclasses.replace(
     _V1919,
     **_line_191("1.91.10", "95e3f05"),
     options=_OPTIONS_19110,
-    sigv1_notice=True,
-    parse_failed_line="Fail to parse options, please check your options.",
-    unknown_option_after_check=True,
-    passwd_stat_strerror=True,
-    credentials_missing_long=True,
     check_request=CheckRequest.LIST_PREFIX,
     skip_clean_on_read_only_flush=True,
 )
