@@ -1,0 +1,1 @@
+"""Request signatures as the server computes and checks them. Pure functions; any thread."""
