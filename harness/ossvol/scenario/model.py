@@ -1,0 +1,608 @@
+"""The models of the scenario language: what a file may say, and nothing else.
+
+Only shape and types; whether names fit together (handles, containers, versions) is checked in `lint`. Values are
+frozen; any thread may read them. Every description ends up in the JSON Schema that editors show.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+
+from ossvol.scenario.values import Errno, Mode, Operation, QuantityField
+
+__all__ = [
+    "STEP_MODELS",
+    "Alternative",
+    "BucketSpec",
+    "ContainerSpec",
+    "Control",
+    "CredentialsSpec",
+    "Expect",
+    "Given",
+    "ObjectExpect",
+    "ObjectSpec",
+    "Scenario",
+    "Step",
+    "StepModel",
+    "VolumeGiven",
+]
+
+Via = Literal["kernel", "direct"]
+FileType = Literal["file", "directory", "symlink", "fifo", "socket", "block", "character"]
+StorageClass = Literal["Standard", "IA", "Archive", "ColdArchive", "DeepColdArchive"]
+Client = Literal["console", "ossutil", "sdk", "ossfs"]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, protected_namespaces=())
+
+
+# --- expectations ---------------------------------------------------------------------------------------------------
+
+
+class EntryExpect(_Model):
+    """One name of a listing. absent: it must not be there."""
+
+    absent: bool = False
+    mode: Mode | None = None
+    uid: int | None = None
+    gid: int | None = None
+    size: QuantityField | None = None
+    type: FileType | None = None
+
+
+class ObjectExpect(_Model):
+    """One object as the server has it. meta: the named metadata, without "x-oss-meta-"; null: must not be set.
+    versions: how many versions and delete markers the key has."""
+
+    absent: bool = False
+    size: QuantityField | None = None
+    content_type: str | None = None
+    meta: dict[str, str | None] | None = None
+    body: str | None = None
+    versions: QuantityField | None = None
+    storage_class: StorageClass | None = None
+
+
+class HolderExpect(_Model):
+    """Somebody who has a file open, as lsof shows it. as: the container."""
+
+    path: str
+    container: str | None = Field(None, alias="as")
+    uid: int | None = None
+
+
+def _entries_form(value: object) -> str:
+    return "form:names" if isinstance(value, list) else "form:mapping" if isinstance(value, dict) else "form:count"
+
+
+Entries = Annotated[
+    Annotated[list[str], Tag("form:names")]
+    | Annotated[dict[str, EntryExpect], Tag("form:mapping")]
+    | Annotated[QuantityField, Tag("form:count")],
+    Discriminator(_entries_form),
+]
+
+
+class Expect(_Model):
+    """What a step must show. Without errno it must succeed."""
+
+    errno: Errno | None = None
+    mode: Mode | None = None
+    uid: int | None = None
+    gid: int | None = None
+    size: QuantityField | None = None
+    type: FileType | None = None
+    body: str | None = None
+    sha256: str | None = None
+    entries: Entries | None = Field(
+        None, description="All names (a list), some of them (a mapping), or how many (a number or range)."
+    )
+    target: str | None = None
+    object: dict[str, ObjectExpect] | None = Field(None, description="Objects on the server after the step, by key.")
+    requests: dict[Operation, QuantityField] | None = Field(
+        None, description="Requests that this step caused, by operation of the access log; total for all."
+    )
+    scanned: QuantityField | None = Field(None, description="Entries, versions and markers that listings looked at.")
+    cost_ms: QuantityField | None = Field(None, description="Simulated time that the server took for the requests.")
+    holders: list[HolderExpect] | None = Field(None, description="Who has which file open after the step.")
+    message: str | None = Field(None, description="Part of what a failed mount printed.")
+    returncode: QuantityField | None = None
+
+
+# --- steps ----------------------------------------------------------------------------------------------------------
+
+FilePath = Annotated[str, Field(description='Path below the mount point ("" is the mount point), or "@handle".')]
+Handle = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_-]*$")]
+
+
+class StepModel(_Model):
+    verb: ClassVar[str] = ""
+    volume: str | None = Field(None, alias="in", description="Name of the volume, where there are several.")
+    expect: Expect = Expect()
+    note: str | None = None
+
+
+class FileStep(StepModel):
+    container: str = Field("root", alias="as", description="The container that does it.")
+
+
+class StatStep(FileStep):
+    verb = "stat"
+    stat: FilePath
+
+
+class LstatStep(FileStep):
+    verb = "lstat"
+    lstat: FilePath
+
+
+class StatfsStep(FileStep):
+    """Expect size: the total size in bytes that df shows."""
+
+    verb = "statfs"
+    statfs: FilePath
+
+
+class LsStep(FileStep):
+    """long: as ls -l does it, the listing and then lstat of each name."""
+
+    verb = "ls"
+    ls: FilePath
+    long: bool = False
+
+
+class ReadStep(FileStep):
+    """A path is opened, read to its end and closed; a handle is read where it stands. offset: pread from there."""
+
+    verb = "read"
+    read: FilePath
+    size: int | None = Field(None, ge=0)
+    offset: int | None = Field(None, ge=0)
+
+
+class WriteStep(FileStep):
+    """A path is created or truncated, written and closed, as the shell's > does; with offset it is neither truncated
+    nor created. size: that many bytes of a fixed pattern instead of body."""
+
+    verb = "write"
+    write: FilePath
+    body: str | None = None
+    size: int | None = Field(None, ge=0)
+    offset: int | None = Field(None, ge=0)
+    mode: Mode | None = None
+
+
+class OpenStep(FileStep):
+    """flags: r, w, a, x as fopen(3) has them, with + for reading and writing. handle: the name for "@name" later."""
+
+    verb = "open"
+    open: FilePath
+    handle: Handle
+    flags: Literal["r", "r+", "w", "w+", "a", "a+", "x", "x+"] = "r"
+    mode: Mode | None = None
+
+
+class AppendStep(FileStep):
+    verb = "append"
+    append: FilePath
+    body: str
+
+
+class TruncateStep(FileStep):
+    verb = "truncate"
+    truncate: FilePath
+    size: int = Field(ge=0)
+
+
+class FsyncStep(FileStep):
+    verb = "fsync"
+    fsync: FilePath
+
+
+class CloseStep(FileStep):
+    verb = "close"
+    close: FilePath
+
+
+class LinkStep(FileStep):
+    verb = "link"
+    link: FilePath
+    to: str
+
+
+class SymlinkStep(FileStep):
+    verb = "symlink"
+    symlink: FilePath
+    target: str
+
+
+class ReadlinkStep(FileStep):
+    verb = "readlink"
+    readlink: FilePath
+
+
+class RenameStep(FileStep):
+    verb = "rename"
+    rename: FilePath
+    to: str
+
+
+class UnlinkStep(FileStep):
+    verb = "unlink"
+    unlink: FilePath
+
+
+class MkdirStep(FileStep):
+    verb = "mkdir"
+    mkdir: FilePath
+    mode: Mode | None = None
+
+
+class RmdirStep(FileStep):
+    verb = "rmdir"
+    rmdir: FilePath
+
+
+class ChmodStep(FileStep):
+    verb = "chmod"
+    chmod: FilePath
+    mode: Mode
+
+
+class ChownStep(FileStep):
+    """uid or gid left out: unchanged."""
+
+    verb = "chown"
+    chown: FilePath
+    uid: int = -1
+    gid: int = -1
+
+
+class UtimeStep(FileStep):
+    """Seconds since 1970."""
+
+    verb = "utime"
+    utime: FilePath
+    mtime: float
+    atime: float | None = None
+
+
+class SetxattrStep(FileStep):
+    verb = "setxattr"
+    setxattr: FilePath
+    name: str
+    value: str
+
+
+class GetxattrStep(FileStep):
+    verb = "getxattr"
+    getxattr: FilePath
+    name: str
+
+
+class ScanStep(FileStep):
+    """Walks the whole mount below the path, as updatedb or a virus scanner does: every directory is read and every name
+    is looked up. command: the name of the process."""
+
+    verb = "scan"
+    scan: FilePath
+    command: str = Field("updatedb", pattern=r"^[A-Za-z0-9_.-]{1,15}$")
+
+
+class MountChange(_Model):
+    """What differs from the volume under given; a key left out stays."""
+
+    path: str | None = None
+    options: str | None = None
+    version: str | None = Field(None, description="ossfs release.")
+    mime_types: str | None = None
+
+
+class MountStep(StepModel):
+    verb = "mount"
+    mount: MountChange | None
+
+
+class RemountStep(StepModel):
+    """Unmounts and mounts again: a new ossfs process with the options and the access key of now."""
+
+    verb = "remount"
+    remount: MountChange | None
+
+
+class UnmountStep(StepModel):
+    verb = "unmount"
+    unmount: None
+
+
+class KillStep(StepModel):
+    """SIGKILL to the ossfs process."""
+
+    verb = "kill"
+    kill: None
+
+
+class ServerStep(StepModel):
+    """What another client does to the bucket."""
+
+
+class PutStep(ServerStep):
+    verb = "put"
+    put: str = Field(description="Key of the object.")
+    body: str | None = None
+    size: int | None = Field(None, ge=0)
+    via: Client = "sdk"
+    content_type: str | None = None
+    meta: dict[str, str] = {}
+    storage_class: StorageClass = "Standard"
+
+
+class HeadStep(ServerStep):
+    """HeadObject by an SDK; errno ENOENT: 404, EPERM: 403."""
+
+    verb = "head"
+    head: str
+
+
+class ListStep(ServerStep):
+    """Every page of ListObjectsV2 by an SDK. Expect entries: the keys."""
+
+    verb = "list"
+    list: str = Field(description='Prefix; "" lists the bucket.')
+
+
+class DeleteStep(ServerStep):
+    verb = "delete"
+    delete: str
+
+
+class RestoreStep(ServerStep):
+    """RestoreObject by an SDK; advance time until it is done."""
+
+    verb = "restore"
+    restore: str
+    days: int = Field(1, ge=1)
+
+
+class RotateKeyStep(ServerStep):
+    """Creates a new access key, disables the one in use and writes the new one to the password file (the Secret)."""
+
+    verb = "rotate_key"
+    rotate_key: None
+
+
+class DisableKeyStep(ServerStep):
+    """Disables the access key in use."""
+
+    verb = "disable_key"
+    disable_key: None
+
+
+class VersioningStep(ServerStep):
+    verb = "versioning"
+    versioning: Literal["Enabled", "Suspended"]
+
+
+class AdvanceStep(StepModel):
+    """Moves the time of the cloud and of every mount ahead, in seconds."""
+
+    verb = "advance"
+    advance: float = Field(ge=0)
+
+
+class FaultSpec(_Model):
+    """The first `count` calls of `operation` on keys like `key` (* and ?) go wrong. answer: with status and code;
+    reset: the connection breaks; truncate: the body ends early; stall: nothing for `seconds`."""
+
+    operation: Operation
+    key: str = "*"
+    count: int = Field(1, ge=1)
+    action: Literal["answer", "reset", "truncate", "stall"] = "answer"
+    status: int = Field(503, ge=100, le=599)
+    code: str = "ServiceUnavailable"
+    seconds: float = Field(0.0, ge=0)
+
+
+class FaultStep(ServerStep):
+    verb = "fault"
+    fault: FaultSpec
+
+
+_MODELS: tuple[type[StepModel], ...] = (
+    StatStep, LstatStep, StatfsStep, LsStep, ReadStep, WriteStep, OpenStep, AppendStep, TruncateStep, FsyncStep,
+    CloseStep, LinkStep, SymlinkStep, ReadlinkStep, RenameStep, UnlinkStep, MkdirStep, RmdirStep, ChmodStep, ChownStep,
+    UtimeStep, SetxattrStep, GetxattrStep, MountStep, RemountStep, UnmountStep, KillStep, PutStep, HeadStep, ListStep,
+    DeleteStep, RestoreStep, RotateKeyStep, DisableKeyStep, VersioningStep, AdvanceStep, FaultStep, ScanStep,
+)  # fmt: skip
+STEP_MODELS: dict[str, type[StepModel]] = {model.verb: model for model in _MODELS}
+
+
+def _verb_tag(value: Any) -> str | None:
+    if isinstance(value, StepModel):
+        return f"verb:{value.verb}"
+    if isinstance(value, dict):
+        for key in value:
+            if key in STEP_MODELS:
+                return f"verb:{key}"
+    return None
+
+
+# A union cannot be computed for the type checker; a test holds it against STEP_MODELS.
+Step = Annotated[
+    Annotated[StatStep, Tag("verb:stat")]
+    | Annotated[LstatStep, Tag("verb:lstat")]
+    | Annotated[StatfsStep, Tag("verb:statfs")]
+    | Annotated[LsStep, Tag("verb:ls")]
+    | Annotated[ReadStep, Tag("verb:read")]
+    | Annotated[WriteStep, Tag("verb:write")]
+    | Annotated[OpenStep, Tag("verb:open")]
+    | Annotated[AppendStep, Tag("verb:append")]
+    | Annotated[TruncateStep, Tag("verb:truncate")]
+    | Annotated[FsyncStep, Tag("verb:fsync")]
+    | Annotated[CloseStep, Tag("verb:close")]
+    | Annotated[LinkStep, Tag("verb:link")]
+    | Annotated[SymlinkStep, Tag("verb:symlink")]
+    | Annotated[ReadlinkStep, Tag("verb:readlink")]
+    | Annotated[RenameStep, Tag("verb:rename")]
+    | Annotated[UnlinkStep, Tag("verb:unlink")]
+    | Annotated[MkdirStep, Tag("verb:mkdir")]
+    | Annotated[RmdirStep, Tag("verb:rmdir")]
+    | Annotated[ChmodStep, Tag("verb:chmod")]
+    | Annotated[ChownStep, Tag("verb:chown")]
+    | Annotated[UtimeStep, Tag("verb:utime")]
+    | Annotated[SetxattrStep, Tag("verb:setxattr")]
+    | Annotated[GetxattrStep, Tag("verb:getxattr")]
+    | Annotated[MountStep, Tag("verb:mount")]
+    | Annotated[RemountStep, Tag("verb:remount")]
+    | Annotated[UnmountStep, Tag("verb:unmount")]
+    | Annotated[KillStep, Tag("verb:kill")]
+    | Annotated[PutStep, Tag("verb:put")]
+    | Annotated[HeadStep, Tag("verb:head")]
+    | Annotated[ListStep, Tag("verb:list")]
+    | Annotated[DeleteStep, Tag("verb:delete")]
+    | Annotated[RestoreStep, Tag("verb:restore")]
+    | Annotated[RotateKeyStep, Tag("verb:rotate_key")]
+    | Annotated[DisableKeyStep, Tag("verb:disable_key")]
+    | Annotated[VersioningStep, Tag("verb:versioning")]
+    | Annotated[AdvanceStep, Tag("verb:advance")]
+    | Annotated[FaultStep, Tag("verb:fault")]
+    | Annotated[ScanStep, Tag("verb:scan")],
+    Discriminator(_verb_tag),
+]
+Steps = Annotated[list[Step], Field(min_length=1)]
+
+
+# --- what is given --------------------------------------------------------------------------------------------------
+
+
+class BucketSpec(_Model):
+    name: str = Field("demo", pattern=r"^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$")
+    versioning: Literal["Enabled", "Suspended"] | None = None
+
+
+class ObjectSpec(_Model):
+    """An object that is there from the start. via: who made it; mode, uid and gid are metadata that only ossfs writes.
+    count: that many objects, {n} in the key is the number from 0. deleted: put, then deleted again."""
+
+    key: str = Field(min_length=1)
+    body: str | None = None
+    size: int | None = Field(None, ge=0)
+    via: Client = "sdk"
+    content_type: str | None = None
+    meta: dict[str, str] = {}
+    mode: Mode | None = None
+    uid: int | None = None
+    gid: int | None = None
+    storage_class: StorageClass = "Standard"
+    count: int | None = Field(None, ge=1)
+    deleted: bool = False
+
+
+class CredentialsSpec(_Model):
+    """The access key of the volume. secret: wrong: the password file misspells it. status: of the key on the server;
+    Unknown: there is no such key. allow: what the key may do, deny: what it may not ("oss:PutObject", "oss:Get*");
+    without allow it may do everything that is not denied."""
+
+    secret: Literal["right", "wrong"] = "right"
+    status: Literal["Active", "Disabled", "Unknown"] = "Active"
+    allow: list[str] | None = None
+    deny: list[str] = []
+
+
+class VolumeGiven(_Model):
+    """path: directory of the bucket. options: as on ossfs's command line. version: ossfs release, where one volume
+    differs from the others. mime_types: content of /etc/mime.types. capacity: what the PV says; nothing reads it."""
+
+    path: str = Field("/", pattern=r"^/")
+    options: str = ""
+    version: str | None = None
+    mime_types: str | None = None
+    capacity: str | None = Field(None, pattern=r"^\d+(Ki|Mi|Gi|Ti)?$")
+
+
+class ContainerSpec(_Model):
+    """The identity of a container's process. groups: supplementary group ids."""
+
+    uid: int = Field(0, ge=0)
+    gid: int = Field(0, ge=0)
+    groups: list[int] = []
+    umask: Mode = 0o022
+
+
+class Given(_Model):
+    bucket: BucketSpec = BucketSpec()
+    objects: list[ObjectSpec] = []
+    credentials: CredentialsSpec = CredentialsSpec()
+    volume: VolumeGiven | None = None
+    volumes: dict[str, VolumeGiven] | None = None
+    containers: dict[str, ContainerSpec] = {}
+
+
+# --- the whole ------------------------------------------------------------------------------------------------------
+
+
+class Title(_Model):
+    en: str
+    zh: str
+
+
+class Versions(_Model):
+    ossfs: str = Field(description='A release ("1.88") or a range (">=1.91.1,<1.91.5").')
+
+
+class Alternative(_Model):
+    """One way out: do it, then `resolved` must hold."""
+
+    title: str | None = None
+    do: Steps
+    resolved: Steps
+
+
+class Control(_Model):
+    """A change that must not help: after `do`, the symptom in `then` must still be there."""
+
+    title: str | None = None
+    do: Steps
+    then: Steps
+
+
+class Evidence(_Model):
+    """Where the fact comes from. source: document or release and function; measured: what was run and seen."""
+
+    source: str | None = None
+    measured: str | None = None
+
+
+class Scenario(_Model):
+    model_config = ConfigDict(title="ossvol scenario")
+
+    scenario: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*(/[a-z0-9][a-z0-9.-]*)*$", description="The id.")
+    title: Title
+    faq: str | None = Field(None, description="Section of the FAQ.")
+    cause: str | None = Field(None, description="Id of the FAQ's cause; the scenario's id when left out.")
+    versions: Versions | None = None
+    via: Annotated[list[Via], Field(min_length=1)] | None = Field(None, description="Only these ways to run it.")
+    via_reason: str | None = Field(None, description="Why not the other way.")
+    given: Given = Given()
+    when: Steps
+    remedy: Steps | None = None
+    resolved: Steps | None = None
+    remedies: Annotated[list[Alternative], Field(min_length=1)] | None = None
+    control: list[Control] = []
+    evidence: list[Evidence] = []
+    note: str | None = None
+
+    @property
+    def alternatives(self) -> list[Alternative]:
+        """Every remedy, in the file's order."""
+        if self.remedy is not None and self.resolved is not None:
+            return [Alternative.model_construct(title=None, do=self.remedy, resolved=self.resolved)]
+        return self.remedies or []
+
+    @property
+    def cause_id(self) -> str:
+        """The FAQ's cause, "" for a scenario outside the FAQ."""
+        return self.cause or (self.scenario if self.faq else "")

@@ -1,0 +1,129 @@
+"""The scalar types of the scenario language: modes, quantities, errno names, versions.
+
+Each is a pydantic annotation that rejects with the stable code of its mistake, and describes itself in the JSON Schema.
+"""
+
+from __future__ import annotations
+
+import errno
+import math
+import re
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, PlainSerializer, PlainValidator, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+__all__ = ["ERRNO_NAMES", "Errno", "Mode", "Operation", "Quantity", "QuantityField", "errno_code"]
+
+_MODE = re.compile(r"0?[0-7]{3,4}")
+_QUANTITY = re.compile(r"(?P<sign>>=|<=|>|<|==|)\s*(?P<number>\d+(?:\.\d+)?)")
+_QUANTITY_SCHEMA = r"(>=|<=|>|<|==)?\s*\d+(\.\d+)?|\d+(\.\d+)?\s*\.\.\s*\d+(\.\d+)?"
+_BETWEEN = re.compile(r"(?P<low>\d+(?:\.\d+)?)\s*\.\.\s*(?P<high>\d+(?:\.\d+)?)")
+
+# EOPNOTSUPP and ENOTSUP are one number on Linux; ossfs's source says ENOTSUP.
+ERRNO_NAMES = frozenset(errno.errorcode.values()) | {"ENOTSUP"}
+
+
+def errno_code(name: str) -> int:
+    """The number of an errno name."""
+    return int(getattr(errno, name))
+
+
+def _mode(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, str):
+        raise PydanticCustomError("E103", "mode must be a quoted string of octal digits")
+    if not _MODE.fullmatch(value):
+        raise PydanticCustomError("E103", 'mode must be three or four octal digits such as "0640"')
+    return int(value, 8)
+
+
+Mode = Annotated[
+    int,
+    PlainValidator(_mode),
+    PlainSerializer(lambda mode: f"{mode:04o}", return_type=str),
+    WithJsonSchema({"type": "string", "pattern": "^0?[0-7]{3,4}$", "description": 'Octal digits, quoted: "0640".'}),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """A number to expect: exactly, or between two inclusive bounds. text: as the file says it."""
+
+    text: str
+    low: float
+    high: float
+
+    def holds(self, value: float) -> bool:
+        return self.low <= value <= self.high
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def _quantity(value: object) -> Quantity:
+    if isinstance(value, Quantity):
+        return value
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return Quantity(f"{value:g}" if isinstance(value, float) else str(value), value, value)
+    if isinstance(value, str):
+        if between := _BETWEEN.fullmatch(value.strip()):
+            low, high = float(between["low"]), float(between["high"])
+            if low > high:
+                raise PydanticCustomError("E115", "the range {text} is empty", {"text": value})
+            return Quantity(value, low, high)
+        if one := _QUANTITY.fullmatch(value.strip()):
+            number = float(one["number"])
+            match one["sign"]:
+                case ">=":
+                    return Quantity(value, number, math.inf)
+                case ">":
+                    return Quantity(value, math.nextafter(number, math.inf), math.inf)
+                case "<=":
+                    return Quantity(value, 0, number)
+                case "<":
+                    return Quantity(value, 0, math.nextafter(number, -math.inf))
+                case _:
+                    return Quantity(value, number, number)
+    raise PydanticCustomError("E115", 'a number, or a range such as ">=3", "<=1" or "2..5", is wanted')
+
+
+QuantityField = Annotated[
+    Quantity,
+    PlainValidator(_quantity),
+    PlainSerializer(str, return_type=str),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "number", "minimum": 0},
+                {"type": "string", "pattern": rf"^\s*({_QUANTITY_SCHEMA})\s*$"},
+            ],
+            "description": 'A number or a range: 3, ">=3", "<=1", "2..5".',
+        }
+    ),
+]
+
+
+def _errno(value: object) -> str:
+    if not isinstance(value, str):
+        raise PydanticCustomError("E102", "errno must be a name such as EACCES")
+    if value not in ERRNO_NAMES:
+        raise PydanticCustomError("E114", 'unknown errno "{name}"', {"name": value, "choices": sorted(ERRNO_NAMES)})
+    return value
+
+
+Errno = Annotated[
+    str, PlainValidator(_errno), WithJsonSchema({"type": "string", "enum": sorted(ERRNO_NAMES), "description": "errno"})
+]
+
+
+def _operation(value: Any) -> Any:
+    from ossvol.scenario.vocabulary import OPERATIONS
+
+    if isinstance(value, str) and value not in OPERATIONS:
+        raise PydanticCustomError("E114", 'unknown operation "{name}"', {"name": value, "choices": sorted(OPERATIONS)})
+    return value
+
+
+# The names that OSS's own access log uses for its operations, and "total".
+Operation = Annotated[str, BeforeValidator(_operation)]
