@@ -1,9 +1,9 @@
 """The command line of ossfs: which options a release knows, what they mean, and the message for each mistake.
 
 `parse` turns an argument vector into `MountOptions`, the value that the rest of the package works from. It looks at
-the mount point (as ossfs does while parsing) and at nothing else; credentials, the mount-time check and the mount itself
-are the business of `passwd`, `filesystem` and `mount`. Which names a release consumes itself is a field of its `Profile`;
-what it does not consume goes to libfuse 2, whose own options are the second table here.
+the mount point (as ossfs does while parsing) and at nothing else; credentials, the mount-time check and the mount
+itself are the business of `passwd`, `filesystem` and `mount`. Which names a release consumes itself is a field of its
+`Profile`; what it does not consume goes to libfuse 2, whose own options are the second table here.
 
 Pure functions over immutable tables; any thread may call them.
 """
@@ -85,7 +85,8 @@ class MountOptions:
     """What one mount was asked to do. Sizes in bytes, times in seconds; None: not given, or without limit.
 
     prefix: directory in the bucket, "" or "/a/b" without a slash at its end. fuse_options: what libfuse is to be given,
-    in order ("allow_other", "ro", "-s", ...). The defaults here are those of 1.91; `parse` starts from the release's own.
+    in order ("allow_other", "ro", "-s", ...). The defaults here are those of 1.91; `parse` starts from those of the
+    release.
     """
 
     bucket: str = ""

@@ -124,6 +124,8 @@ class Profile:
     negative_cache: NegativeCache = NegativeCache.OPTION  # on by default from 1.91.6
 
     # --- password file (source: read_passwd_file, S3fsCred) ---
+    passwd_keyed_entries: bool = True  # 1.80 reads lines in their order, 1.91 entries by bucket
+    environment_aliases: bool = True  # 1.91 also reads OSS_ACCESS_KEY_ID, OSS_ACCESS_KEY_SECRET, OSS_SESSION_TOKEN
     passwd_default_entry: bool = True  # 1.80, measured: a line AK:SK without bucket is refused
     passwd_strict_whitespace: bool = False  # 1.80: whitespace and brackets have their own messages
     passwd_stat_strerror: bool = False  # 1.91.6 and later append strerror to "unexpected error from stat"
@@ -290,6 +292,8 @@ _V1806 = Profile(
     default_acl="private",
     acl_header="x-oss-acl",
     xattr_default=True,
+    passwd_keyed_entries=False,
+    environment_aliases=False,
     passwd_default_entry=False,
     passwd_strict_whitespace=True,
     check_time=CheckTime.BEFORE_MOUNT,

@@ -1,0 +1,272 @@
+"""Where ossfs takes its credentials from: password file, environment, a program, a metadata service.
+
+Two dialects of the password file, chosen by the release's `Profile`. Credentials are read once, at start; that a
+rotated key needs a remount follows from it. Called from the thread that mounts, before the filesystem exists.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import stat
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from ossfuse.options import MountOptions
+from ossfuse.profile import Profile
+
+__all__ = ["ANONYMOUS", "DEFAULT_FILE", "Credentials", "CredentialsError", "load", "parse"]
+
+DEFAULT_FILE = "/etc/passwd-ossfs"
+METADATA_URL = "http://100.100.100.200/latest/meta-data/ram/security-credentials/"
+_INCOMPLETE = "if one access key is specified, both keys need to be specified."
+
+
+class CredentialsError(Exception):
+    """No usable credentials. The message is what ossfs prints behind "ossfs: "; the exit code is 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """An access key. security_token: of a temporary key, else "". An empty id signs nothing (public_bucket=1)."""
+
+    access_key_id: str
+    access_key_secret: str
+    security_token: str = ""
+
+
+ANONYMOUS = Credentials("", "")
+
+
+def load(options: MountOptions, profile: Profile, environment: Mapping[str, str]) -> Credentials:
+    """The credentials of one mount, searched in ossfs's order: passwd_file, environment, OSS_CREDENTIAL_FILE,
+    ~/.passwd-ossfs, /etc/passwd-ossfs; ram_role= and credential_process= come before all of them.
+
+    Raises CredentialsError. Source: get_access_keys (1.80.6), S3fsCred::InitialCredentials and CheckAllParams (1.91).
+    """
+    if options.public_bucket:
+        return ANONYMOUS
+    if options.credential_process:
+        if options.passwd_file or options.ram_role or options.use_session_token:
+            raise CredentialsError(_EXCLUSIVE)
+        return _from_program(options.credential_process)
+    if options.ram_role:
+        return _from_metadata(options.ram_role)
+    if options.passwd_file:
+        if not profile.passwd_keyed_entries and not _readable(options.passwd_file):
+            raise CredentialsError("specified passwd_file is not readable.")
+        return _read(options.passwd_file, options.bucket, profile)
+    found = _from_environment(options, profile, environment)
+    if found is not None:
+        return found
+    named = environment.get("OSS_CREDENTIAL_FILE")
+    if named:
+        if not _readable(named):
+            raise CredentialsError(f'OSS_CREDENTIAL_FILE: "{named}" is not readable.')
+        return _read(named, options.bucket, profile)
+    home = environment.get("HOME")
+    for path in (*((f"{home}/.passwd-ossfs",) if home is not None else ()), DEFAULT_FILE):
+        if _readable(path):
+            return _read(path, options.bucket, profile)
+    if profile.credentials_missing_long:
+        raise CredentialsError(
+            "Could not determine how to establish security credentials. "
+            "Please check your password file, ram_role, or environment variables."
+        )
+    raise CredentialsError("could not determine how to establish security credentials.")
+
+
+def parse(text: str, bucket: str, profile: Profile) -> Credentials:
+    """The credentials that a password file with this content holds for `bucket`. Raises CredentialsError.
+
+    Source: check_for_oss_format and read_passwd_file (1.80.6), S3fsCred::ParsePasswdFile and ReadPasswdFile (1.91).
+    """
+    return _parse_keyed(text, bucket) if profile.passwd_keyed_entries else _parse_ordered(text, bucket)
+
+
+_EXCLUSIVE = (
+    'The "credlib" or "credlib_opts" option and other credential-related options(passwd_file, iam_role, profile, '
+    "use_session_token, ecs, imdsv1only, ibm_iam_auth, ibm_iam_endpoint, etc) cannot be specified together."
+)
+
+
+def _readable(path: str) -> bool:
+    try:
+        with open(path, "rb"):
+            return True
+    except OSError:
+        return False
+
+
+def _read(path: str, bucket: str, profile: Profile) -> Credentials:
+    _check_permissions(path, profile)
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape", newline="\n") as file:
+            text = file.read()
+    except OSError:
+        raise CredentialsError(f"could not open passwd file : {path}") from None
+    return parse(text, bucket, profile)
+
+
+def _check_permissions(path: str, profile: Profile) -> None:
+    try:
+        mode = os.stat(path).st_mode
+    except OSError as error:
+        reason = f": {error.strerror}" if profile.passwd_stat_strerror else "."
+        raise CredentialsError(f"unexpected error from stat({path}){reason}") from None
+    if profile.passwd_keyed_entries and not _readable(path):
+        raise CredentialsError(f'S3fs passwd file "{path}" is not readable.')
+    if mode & stat.S_IRWXO:
+        raise CredentialsError(f"credentials file {path} should not have others permissions.")
+    if path != DEFAULT_FILE and mode & stat.S_IRWXG:
+        raise CredentialsError(f"credentials file {path} should not have group permissions.")
+    if path == DEFAULT_FILE and mode & stat.S_IWGRP:
+        raise CredentialsError(f"credentials file {path} should not have group writable permissions.")
+    if mode & (stat.S_IXUSR | stat.S_IXGRP):
+        raise CredentialsError(f"credentials file {path} should not have executable permissions.")
+
+
+def _checked_line(line: str) -> str:
+    if " " in line or "\t" in line:
+        raise CredentialsError("invalid line in passwd file, found whitespace character.")
+    if line.startswith("["):
+        raise CredentialsError('invalid line in passwd file, found a bracket "[" character.')
+    return line
+
+
+def _split(line: str) -> tuple[str, str, str]:
+    """Bucket ("" for the default entry), key id and secret of a line: cut at its first and its last colon."""
+    first, last = line.find(":"), line.rfind(":")
+    if first == last:
+        return "", line[:first], line[first + 1 :]
+    return line[:first], line[first + 1 : last], line[last + 1 :]
+
+
+def _pair(key_id: str, secret: str, message: str = _INCOMPLETE) -> Credentials:
+    if not key_id or not secret:
+        raise CredentialsError(message)
+    return Credentials(key_id, secret)
+
+
+def _ordered_lines(text: str) -> Iterator[str]:
+    for raw in text.split("\n"):
+        line = raw.removesuffix("\r")
+        if line and not line.startswith("#"):
+            yield _checked_line(line)
+
+
+def _parse_ordered(text: str, bucket: str) -> Credentials:
+    """1.80: lines count in their order, the bucket has to be named."""
+    key_id = secret = None
+    for line in _ordered_lines(text):
+        if "OSSAccessKeyId=" in line:
+            key_id = line.partition("=")[2]
+        elif "OSSSecretKey=" in line:
+            secret = line.partition("=")[2]
+    if key_id is not None and secret is not None:
+        return _pair(key_id, secret)
+    default_seen = False
+    for line in _ordered_lines(text):
+        if ":" not in line:
+            raise CredentialsError('invalid line in passwd file, no ":" separator found.')
+        name, key_id, secret = _split(line)
+        if not name and line.count(":") == 1:
+            if default_seen:
+                raise CredentialsError("more than one default key pair found in passwd file.")
+            default_seen = True
+            _pair(key_id, secret)
+        if name and name == bucket:
+            return _pair(key_id, secret)
+    raise CredentialsError(f"your password file has no bucket '{bucket}'. Please check the bucket name.")
+
+
+def _parse_keyed(text: str, bucket: str) -> Credentials:
+    """1.91: entries by bucket, then the default entry."""
+    lines = [_checked_line(line) for raw in text.split("\n") if (line := raw.strip()) and not line.startswith("#")]
+    named: dict[str, str] = {}
+    for line in lines:
+        name, equals, value = line.partition("=")
+        if equals and name:
+            named.setdefault(name, value)
+    entries: dict[str, tuple[str, str]] = {}
+    for line in lines:
+        if ":" not in line:
+            continue
+        entry, key_id, secret = _split(line)
+        if entry in entries:
+            shown = entry or "default"
+            raise CredentialsError(f"there are multiple entries for the same bucket({shown}) in the passwd file.")
+        entries[entry] = (key_id, secret)
+    named_id, named_secret = named.get("OSSAccessKeyId"), named.get("OSSSecretKey")
+    if named_id is not None or named_secret is not None:
+        if named_id is None or named_secret is None:
+            raise CredentialsError("Accesskey or Secretkey is not specified.")
+        return _pair(named_id, named_secret, "failed to set access key/secret key.")
+    found = entries.get(bucket) or entries.get("")
+    if found is None:
+        raise CredentialsError("Not found access key/secret key in passwd file.")
+    return _pair(*found, "failed to set internal data for access key/secret key from passwd file.")
+
+
+def _from_environment(options: MountOptions, profile: Profile, environment: Mapping[str, str]) -> Credentials | None:
+    key_id = environment.get("OSSACCESSKEYID")
+    secret = environment.get("OSSSECRETACCESSKEY")
+    token = None
+    if profile.environment_aliases:
+        key_id = environment.get("OSS_ACCESS_KEY_ID") if key_id is None else key_id
+        secret = environment.get("OSS_ACCESS_KEY_SECRET") if secret is None else secret
+        token = environment.get("OSSSESSIONTOKEN", environment.get("OSS_SESSION_TOKEN"))
+    if key_id is None and secret is None:
+        return None
+    if key_id is None or secret is None:
+        if profile.environment_aliases:
+            raise CredentialsError(
+                "both environment variables OSSACCESSKEYID and OSSSECRETACCESSKEY must be set together."
+            )
+        raise CredentialsError("if environment variable OSSACCESSKEYID is set then OSSSECRETACCESSKEY must be set too.")
+    if token is not None:
+        if not (key_id and secret and token):
+            raise CredentialsError("session token is invalid.")
+        return Credentials(key_id, secret, token)
+    if options.use_session_token:
+        raise CredentialsError("environment variable OSSSESSIONTOKEN is expected to be set.")
+    return _pair(key_id, secret)
+
+
+def _from_program(command: str) -> Credentials:
+    """Runs credential_process=; its output is JSON as the metadata service answers it (source: UpdateCredFromProc)."""
+    import subprocess
+
+    try:
+        done = subprocess.run(shlex.split(command), capture_output=True, check=True, timeout=60)
+    except (OSError, subprocess.SubprocessError):
+        raise CredentialsError(f"Could not run external credential process commandline : {command}") from None
+    return _from_json(done.stdout)
+
+
+def _from_metadata(role: str) -> Credentials:
+    """ram_role=: a URL, the name of a role, or "auto" to ask the metadata service for the name first."""
+    try:
+        if role == "auto":
+            role = _fetch(METADATA_URL).decode().strip()
+        return _from_json(_fetch(role if role.startswith("http") else METADATA_URL + role))
+    except OSError:
+        raise CredentialsError("could not load RAM role name from instance meta data.") from None
+
+
+def _fetch(url: str) -> bytes:
+    import urllib.request
+
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        body: bytes = answer.read()
+    return body
+
+
+def _from_json(body: bytes) -> Credentials:
+    try:
+        answer = json.loads(body)
+        secret = answer.get("AccessKeySecret") or answer["SecretAccessKey"]
+        return Credentials(answer["AccessKeyId"], secret, answer.get("SecurityToken", ""))
+    except (ValueError, KeyError, AttributeError):
+        raise CredentialsError("Something error occurred, could not set STS credentials.") from None
