@@ -155,7 +155,10 @@ class Profile:
         False  # 1.80 and 1.91.6 on: a key ending "/" is a directory for any Content-Type sent
     )
     directory_size: int | None = None  # from 1.91.6: 4096 shown for every directory; None: as the object says
-    complement_text_directory: bool = True  # complement_stat before 1.91.5 also takes text/plain of size 0 or 1
+    complement_text_directory: bool = (
+        True  # complement_stat before 1.91.5: d/ of text/plain, size 0 or 1, is a directory
+    )
+    complement_minimal_permission: bool = True  # complement_stat shows permission 0 as 0400 (directory 0500)
     # FAQ (1.88 only): without complement_stat a key ending in "/" that has content, or no mode, is shown as a file
     directory_needs_empty: bool = False
     directory_needs_mode: bool = False
@@ -165,8 +168,11 @@ class Profile:
     forbidden_head_exists: bool = False  # 1.91.1 to 1.91.4: HEAD 403 is an existing file without metadata, measured
     forbidden_head_final: bool = False  # 1.91.5 on: HEAD 403 ends the lookup with EPERM
     negative_cache_any_failure: bool = False  # 1.91.10, measured: EIO too is remembered as missing (defect)
-    negative_cache_hit_refreshes: bool = True  # a hit makes the entry young again, measured
-    probe_twice: bool = False  # 1.80: create and mkdir look the new name up twice
+    negative_cache_hit_refreshes: bool = (
+        True  # a hit makes the entry young again, measured; 1.80: not while entries expire
+    )
+    stat_cache_hit_refreshes: bool = False  # 1.80 without expiry: the least recently used entry makes room
+    overcheck_lists_plain: bool = True  # 1.91: a lookup of "N/" alone that misses still sends the LIST
     create_pins_entry: bool = True  # 1.91: a created file that is not on the server lives in the stat cache
     skip_clean_on_read_only_flush: bool = False  # 1.91.10 knows the option
 
@@ -187,6 +193,8 @@ class Profile:
     read_errno_mapped: bool = False  # 1.91.2 on: a failed read tries once more directly and tells the real errno
     object_state_is_eremote: bool = True  # 403 InvalidObjectState: EREMOTE; 1.80: EPERM
     rename_flushes_source: bool = True  # 1.80 copies the stale object
+    entity_shared: bool = True  # 1.91: all opens of a path share one local file; 1.80 (no use_cache): one each
+    size_from_local_file: bool = True  # 1.91: st_size of an open file; 1.80 adds each write to the cached size
     pending_metadata: bool = True  # 1.91: chmod and utimens of a dirty file wait for its upload
     max_write: int = 131_072  # 1.80: 4096 without big_writes, measured
     upload_max_parts: int = 10_000
@@ -197,18 +205,22 @@ class Profile:
 
     # --- namespace and metadata (source: s3fs_mkdir, s3fs_rename, s3fs_chmod ...; measured) ---
     link_refusal: LinkRefusal = LinkRefusal.ENOTSUP  # 1.80: EPERM
+    rename_stats_target: bool = False  # 1.80: a copy first looks its target up
+    rename_updates_ctime: bool = True  # 1.91
+    rename_directory_errno_mapped: bool = True  # 1.80: EIO for whatever fails below a renamed directory
     rename_onto_full_directory_merges: bool = False  # 1.80; 1.91: ENOTEMPTY
     shallow_copy: bool = True  # 1.91: rename tries one plain copy for any size
     metadata_change_retypes: bool = True  # 1.91: chmod recomputes Content-Type from the name
     directory_metadata_recreates: bool = False  # 1.80: chmod of a directory deletes N and writes a fresh N/
     metadata_errno_mapped: bool = True  # 1.80: EIO for every failed self-copy
-    rmdir_checks_list: bool = True  # 1.91 lists again after the delete
     readlink_cached: bool = True  # 1.80 reads the target each time
     mknod_regular_creates: bool = False  # 1.80: mknod of a regular file makes an object
     statfs_blocks: int = 1_099_511_627_776  # 1.80: 16777216
     statfs_files: int = 0  # from 1.91.9: 18014398509481983
     estale_on_null_path: bool = False  # 1.91.9: operations with a NULL path answer ESTALE
-    list_head_batches: bool = False  # 1.80 sends the HEADs of a listing in batches with curl_multi
+    multi_request_retries_inside: bool = (
+        True  # 1.91: each of several parallel requests has its own attempts and waits too
+    )
 
     # --- HTTP (source: S3fsCurl::RequestPerform) ---
     retry_any_5xx: bool = False  # 1.80 retries every status from 500 on; 1.91 only 500 and 503
@@ -216,6 +228,7 @@ class Profile:
     not_implemented_errno: str = "ENOTSUP"  # 501; 1.80: as any 5xx
     head_bad_request_errno: str = "EPERM"  # HEAD 400; 1.80: EIO
     size_error_codes: bool = True  # EntityTooLarge: EFBIG, KeyTooLongError: ENAMETOOLONG; 1.80: EIO
+    accept_header_on_parts: bool = False  # 1.80 sends Accept with the parts of an upload
     put_body_error: bool = True  # PUT 200 with <Code> in its body: EIO; 1.80: success
     exits_on_certificate_error: bool = False  # 1.80: the process ends
     signature_v4: bool = True  # sigv4, region: from 1.91.4
@@ -314,7 +327,9 @@ _V1806 = Profile(
     access_and_change_times=False,
     slash_directory_any_type=True,
     complement_text_directory=False,
-    probe_twice=True,
+    overcheck_lists_plain=False,
+    stat_cache_hit_refreshes=True,
+    negative_cache_hit_refreshes=False,
     create_pins_entry=False,
     missing_execute_is_eperm=True,
     opendir_needs_execute=True,
@@ -329,21 +344,25 @@ _V1806 = Profile(
     parallel_read_doubles=True,
     object_state_is_eremote=False,
     rename_flushes_source=False,
+    entity_shared=False,
+    size_from_local_file=False,
     pending_metadata=False,
     max_write=4096,
     zero_fills_behind_write=True,
     path_truncate_ignored=False,
     link_refusal=LinkRefusal.EPERM,
+    rename_stats_target=True,
+    rename_updates_ctime=False,
+    rename_directory_errno_mapped=False,
     rename_onto_full_directory_merges=True,
     shallow_copy=False,
     metadata_change_retypes=False,
     directory_metadata_recreates=True,
     metadata_errno_mapped=False,
-    rmdir_checks_list=False,
     readlink_cached=False,
     mknod_regular_creates=True,
     statfs_blocks=16_777_216,
-    list_head_batches=True,
+    multi_request_retries_inside=False,
     retry_any_5xx=True,
     retry_wait_fixed=4.0,
     not_implemented_errno="EIO",
@@ -421,6 +440,7 @@ _V1915 = dataclasses.replace(
     check_request=CheckRequest.PREFIX_OBJECT,
     check_prefix_missing_tolerated=True,
     complement_text_directory=False,
+    slash_directory_any_type=True,
 )
 _V1916 = dataclasses.replace(
     _V1915,
@@ -428,7 +448,6 @@ _V1916 = dataclasses.replace(
     options=_OPTIONS_1916,
     negative_cache=NegativeCache.DEFAULT,
     negative_cache_any_failure=True,
-    slash_directory_any_type=True,
     directory_size=4096,
     sigv1_notice=_SIGV1_NOTICE.format(when="for new uids since March 1st, 2025"),
     sigv1_notice_always=True,
