@@ -1,8 +1,8 @@
 """What a user of a mount touches: a volume, the containers that see it, and the system calls they make.
 
-Two implementations share these protocols and answer alike: `kernel` (a real FUSE mount; each container is a process with
-the uid, gid and groups asked for) and `direct` (the filesystem core in this process, behind a model of the kernel's
-part). Everything here is called from one thread, the runner's.
+Two implementations share these protocols and answer alike: `kernel` (a real FUSE mount; each container is a process
+with the uid, gid and groups asked for) and `direct` (the filesystem core in this process, behind a model of the
+kernel's part). Everything here is called from one thread, the runner's.
 """
 
 from __future__ import annotations

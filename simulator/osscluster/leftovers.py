@@ -1,0 +1,240 @@
+"""What a run has made - processes, mount points, directories - recorded by id, and the removal of what a dead run left.
+
+A run is one process that uses the node (a runner, a pytest worker). It owns one directory whose name is its identity,
+`run-BOOT-PIDNS-PID-START`, and in it one `record.json`. What is about to be made is recorded before it is made, so that
+whoever cleans up finds at least what exists:
+
+- the run itself, at `close` or atexit;
+- its spawner, as soon as the socket to the run is closed (the run was killed);
+- the next run that starts, for runs whose process is gone.
+
+A run that lives is never touched, whoever it belongs to: two at once don't see each other. A run of another pid
+namespace can't be judged and is left alone, unless the machine was booted since.
+
+`Run` is used from the runner's thread only; `clean` also from the spawner.
+"""
+
+from __future__ import annotations
+
+import atexit
+import errno
+import fcntl
+import json
+import os
+import signal
+import stat
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import ClassVar
+
+from osscluster import mounttable
+from osscluster.config import state_base
+from osscluster.errors import EnvironmentMissing
+from osscluster.identity import ProcessIdentity, boot_id, pid_namespace
+
+__all__ = ["Run", "clean", "clean_dead_runs"]
+
+_PREFIX = "run-"
+_END_SECONDS = 5.0  # how long a killed process may take to disappear
+
+
+class Run:
+    """This process's run. directory: its own, mode 0711 so that containers can pass to their mount points below."""
+
+    _current: ClassVar[Run | None] = None
+
+    def __init__(self, base: Path | None = None) -> None:
+        self.base = base or state_base()
+        _make_base(self.base)
+        clean_dead_runs(self.base)
+        self.owner = ProcessIdentity.own()
+        self.directory = self.base / f"{_PREFIX}{boot_id()}-{pid_namespace()}-{self.owner.pid}-{self.owner.start}"
+        self.directory.mkdir(mode=0o711)
+        self.directory.chmod(0o711)
+        self._processes: dict[int, int] = {}
+        self._mountpoints: list[str] = []
+        self._callbacks: list[Callable[[], None]] = []
+        self._count = 0
+        self._closed = False
+        self._write()
+        atexit.register(self.close)
+
+    @classmethod
+    def current(cls) -> Run:
+        """The run of this process, made at the first call; a forked child gets its own."""
+        if cls._current is None or cls._current._closed or cls._current.owner.pid != os.getpid():
+            cls._current = cls()
+        return cls._current
+
+    def new_directory(self, name: str, *, mode: int = 0o700) -> Path:
+        """A fresh directory in the run's own, called after `name`; it goes with the run."""
+        self._count += 1
+        path = self.directory / f"{name}-{self._count}"
+        path.mkdir(mode=mode)
+        path.chmod(mode)
+        return path
+
+    def add_process(self, identity: ProcessIdentity) -> None:
+        """Records a process that has to end with the run."""
+        self._processes[identity.pid] = identity.start
+        self._write()
+
+    def forget_process(self, identity: ProcessIdentity) -> None:
+        """The process has ended and was waited for."""
+        if self._processes.get(identity.pid) == identity.start:
+            del self._processes[identity.pid]
+            self._write()
+
+    def add_mountpoint(self, mountpoint: str) -> None:
+        """Records a mount point before anything is mounted there."""
+        self._mountpoints.append(mountpoint)
+        self._write()
+
+    def forget_mountpoint(self, mountpoint: str) -> None:
+        """Nothing is mounted there any more."""
+        if mountpoint in self._mountpoints:
+            self._mountpoints.remove(mountpoint)
+            self._write()
+
+    def on_close(self, callback: Callable[[], None]) -> None:
+        """Called when the run closes, before anything is removed; the last one registered first."""
+        self._callbacks.append(callback)
+
+    def close(self) -> None:
+        """Ends and removes everything of this run; safe to call twice. Does nothing in a forked child."""
+        if self._closed or self.owner.pid != os.getpid():
+            return
+        self._closed = True
+        atexit.unregister(self.close)
+        for callback in reversed(self._callbacks):
+            callback()
+        clean(self.directory)
+
+    def _write(self) -> None:
+        record = {
+            "runner": [self.owner.pid, self.owner.start],
+            "processes": sorted(self._processes.items()),
+            "mountpoints": self._mountpoints,
+        }
+        fresh = self.directory / "record.json.new"
+        fresh.write_text(json.dumps(record), encoding="utf-8")
+        fresh.replace(self.directory / "record.json")
+
+
+def clean_dead_runs(base: Path) -> list[Path]:
+    """Removes what runs below `base` left whose process is gone. Answers their directories."""
+    cleaned = []
+    for directory in sorted(base.glob(_PREFIX + "*")):
+        if _dead(directory.name):
+            # Two starting runs may find the same dead one; the second finds nothing left to do.
+            with (base / "lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                clean(directory)
+            cleaned.append(directory)
+    return cleaned
+
+
+def clean(directory: Path) -> None:
+    """Ends the processes that the record in `directory` names (if the start time is still theirs), unmounts its mount
+    points (lazily where busy), removes the directory. The run's own process is spared. Nothing to do is no error.
+
+    Raises OSError when a mount can't be removed; the directory stays then, for the next start.
+    """
+    processes, mountpoints = _read(directory)
+    identities = [identity for identity in processes if identity.pid != os.getpid()]
+    for identity in identities:
+        _kill(identity)
+    inside = [entry.mountpoint for entry in mounttable.mounts_below(str(directory))]
+    outside = [path for path in mountpoints if path not in inside and _ossfs_mounted(path)]
+    for mountpoint in [*inside, *outside]:
+        _unmount(mountpoint)
+    deadline = time.monotonic() + _END_SECONDS
+    while any(identity.alive() for identity in identities) and time.monotonic() < deadline:
+        time.sleep(0.002)
+    _remove(directory)
+
+
+def _make_base(base: Path) -> None:
+    try:
+        base.mkdir(mode=0o711)
+    except FileExistsError:
+        info = base.lstat()
+        if not stat.S_ISDIR(info.st_mode) or info.st_uid != os.geteuid() or info.st_mode & 0o022:
+            raise EnvironmentMissing(
+                f"{base} is not a directory that only this user can write to", f"rm -rf {base}"
+            ) from None
+    base.chmod(0o711)
+
+
+def _dead(name: str) -> bool:
+    fields = name.removeprefix(_PREFIX).split("-")
+    if len(fields) != 4 or not all(field.isdigit() for field in fields[1:]):
+        return False
+    if fields[0] != boot_id():
+        return True
+    return fields[1] == pid_namespace() and not ProcessIdentity(int(fields[2]), int(fields[3])).alive()
+
+
+def _read(directory: Path) -> tuple[list[ProcessIdentity], list[str]]:
+    try:
+        record = json.loads((directory / "record.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return [], []
+    if directory.name.removeprefix(_PREFIX).split("-")[0] != boot_id():
+        return [], []
+    return [ProcessIdentity(pid, start) for pid, start in record["processes"]], list(record["mountpoints"])
+
+
+def _kill(identity: ProcessIdentity) -> None:
+    try:
+        # The descriptor pins the process; only then is the start time compared.
+        pidfd = os.pidfd_open(identity.pid)
+    except ProcessLookupError:
+        return
+    try:
+        if identity.alive():
+            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+    finally:
+        os.close(pidfd)
+
+
+def _ossfs_mounted(mountpoint: str) -> bool:
+    return any(e.mountpoint == mountpoint and e.fstype.startswith("fuse") for e in mounttable.mounts())
+
+
+def _unmount(mountpoint: str) -> None:
+    try:
+        mounttable.unmount(mountpoint)
+    except OSError as error:
+        if error.errno == errno.EBUSY:
+            mounttable.unmount(mountpoint, lazy=True)
+        elif error.errno not in (errno.EINVAL, errno.ENOENT):
+            raise
+
+
+def _remove(directory: Path) -> None:
+    if mounttable.mounts_below(str(directory)):
+        raise OSError(errno.EBUSY, "still mounted below", str(directory))
+    try:
+        device = directory.lstat().st_dev
+    except FileNotFoundError:
+        return
+    _remove_tree(directory, device)
+
+
+def _remove_tree(directory: Path, device: int) -> None:
+    # Never across a file system: a mount that came in between must not lose its objects.
+    try:
+        if directory.lstat().st_dev != device:
+            raise OSError(errno.EBUSY, "mounted in the meantime", str(directory))
+        for entry in list(os.scandir(directory)):
+            if entry.is_dir(follow_symlinks=False):
+                _remove_tree(Path(entry.path), device)
+            else:
+                Path(entry.path).unlink(missing_ok=True)
+        directory.rmdir()
+    except FileNotFoundError:
+        return
