@@ -1,0 +1,430 @@
+"""ossfs's HTTP requests: how each is built, signed, retried, and what errno a failure becomes.
+
+It knows keys, headers and parts; nothing of files, caches or permissions. One `ObjectClient` serves all threads of a
+mount: it keeps no state between requests but the host (which the mount check may replace).
+
+Paths are absolute inside the mount; the mount's prefix is put in front here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextvars
+import errno
+import hashlib
+import random
+import re
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+from urllib.parse import quote, urlsplit
+
+from osscloud.clock import Clock
+from osscloud.message import Caller, Request, Response, Transport
+from ossfuse.attributes import META, Headers, http_date
+from ossfuse.errors import RequestFailed
+from ossfuse.listing import BadListing, ListPage, parse_page
+from ossfuse.options import MountOptions
+from ossfuse.passwd import Credentials
+from ossfuse.profile import Profile
+from ossfuse.signature import UNSIGNED_PAYLOAD, sign_v1, sign_v4
+
+__all__ = ["CALLER", "ObjectClient", "Part", "calling", "encode"]
+
+T = TypeVar("T")
+Params = Sequence[tuple[str, str]]
+
+MAX_REDIRECTS = 20
+MAX_KEY = 1024
+CALLER: contextvars.ContextVar[Caller | None] = contextvars.ContextVar("ossfuse_caller", default=None)
+
+
+@contextmanager
+def calling(caller: Caller) -> Iterator[None]:
+    """Every request sent inside is attributed to `caller`."""
+    token = CALLER.set(caller)
+    try:
+        yield
+    finally:
+        CALLER.reset(token)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of a multipart upload. number: from 1; start, size: in the file; copied: unchanged on the server, so it is
+    copied there."""
+
+    number: int
+    start: int
+    size: int
+    copied: bool = False
+
+
+def encode(text: str) -> str:
+    """Percent-encoding of ossfs: letters, digits and "/.-_~" stay."""
+    return quote(text.encode("utf-8", "surrogateescape"), safe="/.-_~")
+
+
+class ObjectClient:
+    """transport: carries requests; parts and listings' HEADs go out side by side when it has a true attribute
+    `concurrent`, one after the other when not. on_fatal: called where the real process would end itself."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        *,
+        options: MountOptions,
+        profile: Profile,
+        credentials: Credentials,
+        clock: Clock,
+        rng: random.Random,
+        on_fatal: Callable[[], None] | None = None,
+    ) -> None:
+        self._transport = transport
+        self._options = options
+        self._profile = profile
+        self._credentials = credentials
+        self._clock = clock
+        self._rng = rng
+        self._on_fatal = on_fatal
+        self._concurrent = bool(getattr(transport, "concurrent", False))
+        self.host = options.url
+        self._agent = "" if options.noua else profile.user_agent + options.instance_name
+
+    @property
+    def bucket(self) -> str:
+        return self._options.bucket
+
+    def key(self, path: str) -> str:
+        """The object's key for a path inside the mount."""
+        return (self._options.prefix + path)[1:]
+
+    def copy_source(self, path: str) -> str:
+        """Value of x-oss-copy-source."""
+        return encode(f"/{self.bucket}/{self.key(path)}")
+
+    # --- single requests ------------------------------------------------------------------------------------------
+
+    def head(self, path: str, *, attempts: int | None = None) -> Headers:
+        """Headers of an object: Content-Type, Content-Length, ETag, Last-Modified, every x-oss-*; lower-case names."""
+        response = self._perform("HEAD", path, attempts=attempts)
+        wanted = {}
+        for name, value in response.headers.items():
+            lower = name.lower()
+            if lower in ("content-type", "content-length", "etag", "last-modified") or lower.startswith("x-oss"):
+                wanted[lower] = value
+        return wanted
+
+    def put(self, path: str, meta: Mapping[str, str], body: bytes = b"", *, content_type: str = "") -> None:
+        """Uploads a whole object. meta: headers of which x-oss-meta* are sent. content_type "": none is sent."""
+        headers = self._object_headers(meta, content_type)
+        if self._options.enable_content_md5 and (body or self._profile.put_body_error):
+            headers["content-md5"] = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
+        self._limit_traffic(headers, self._options.upload_traffic_limit)
+        self._check_put(path, self._perform("PUT", path, headers=headers, body=body))
+
+    def copy(self, path: str, meta: Mapping[str, str], *, content_type: str = "") -> None:
+        """PUT with the x-oss-copy-source that `meta` holds: a copy, or new metadata for the object itself."""
+        headers = self._object_headers(meta, content_type, copied=True)
+        headers["x-oss-copy-source"] = meta["x-oss-copy-source"]
+        self._check_put(path, self._perform("PUT", path, headers=headers))
+
+    def delete(self, path: str) -> None:
+        self._perform("DELETE", path)
+
+    def get(self, path: str, start: int, size: int, *, stream: bool = False, attempts: int | None = None) -> bytes:
+        """Bytes of an object. size 0: no Range, the whole object. stream: the direct read of 1.91."""
+        headers = {"range": f"bytes={start}-{start + size - 1}"} if size else {}
+        if stream:
+            headers["x-oss-range-behavior"] = "standard"
+        self._limit_traffic(headers, self._options.download_traffic_limit)
+        return self._perform("GET", path, headers=headers, attempts=attempts).read()
+
+    def list_objects(
+        self, path: str, *, delimiter: str = "/", max_keys: int = 1000, marker: str = "", token: str = ""
+    ) -> ListPage:
+        """One page of the directory `path`. Raises OSError; EIO when the answer is no listing."""
+        params: list[tuple[str, str]] = []
+        if token:
+            params.append(("continuation-token", token))
+        if delimiter:
+            params.append(("delimiter", delimiter))
+        if self._options.listobjectsv2:
+            params.append(("list-type", "2"))
+        if marker:
+            params.append(("marker", marker))
+        params.append(("max-keys", str(max_keys)))
+        params.append(("prefix", self.list_prefix(path)))
+        response = self._perform("GET", path, key="", params=params)
+        try:
+            return parse_page(response.read())
+        except BadListing as error:
+            raise RequestFailed(errno.EIO, path, status=response.status) from error
+
+    def list_prefix(self, path: str) -> str:
+        """The prefix parameter that lists the directory `path`."""
+        key = self.key(path)
+        return key if not key or key.endswith("/") else key + "/"
+
+    def check(self, *, prefix_object: bool, params: Params = ()) -> Response:
+        """The request of the mount-time check: GET of the prefix as an object, or of the bucket. Raises RequestFailed
+        with the status and body of the answer."""
+        key = self.key("/") if prefix_object else ""
+        return self._perform("GET", "/", key=key, params=params, trusted_redirects=True)
+
+    # --- multipart ------------------------------------------------------------------------------------------------
+
+    def initiate(self, path: str, meta: Mapping[str, str], *, content_type: str, copied: bool = False) -> str:
+        """Begins a multipart upload and returns its id."""
+        headers = self._object_headers(meta, content_type, copied=copied)
+        headers["accept"] = ""
+        response = self._perform("POST", path, params=[("uploads", "")], headers=headers)
+        if not (found := _element(response.read(), "UploadId")):
+            raise RequestFailed(errno.EIO, path, status=response.status)
+        return found
+
+    def upload_part(self, path: str, upload: str, number: int, body: bytes, *, attempts: int | None = None) -> str:
+        """Sends one part and returns its ETag."""
+        headers = {"accept": ""}
+        if self._options.enable_content_md5:
+            headers["content-md5"] = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
+        self._limit_traffic(headers, self._options.upload_traffic_limit)
+        params = [("partNumber", str(number)), ("uploadId", upload)]
+        return self._perform("PUT", path, params=params, headers=headers, body=body, attempts=attempts).header("ETag")
+
+    def copy_part(
+        self, path: str, upload: str, part: Part, *, source: str, content_type: str, attempts: int | None = None
+    ) -> str:
+        """Makes a part of a range of an object on the server and returns its ETag."""
+        headers = {
+            "content-type": content_type,
+            "x-oss-copy-source": source,
+            "x-oss-copy-source-range": f"bytes={part.start}-{part.start + part.size - 1}",
+        }
+        params = [("partNumber", str(part.number)), ("uploadId", upload)]
+        response = self._perform("PUT", path, params=params, headers=headers, attempts=attempts)
+        return _element(response.read(), "ETag")
+
+    def complete(self, path: str, upload: str, etags: Sequence[str]) -> None:
+        if not all(etags):
+            raise RequestFailed(getattr(errno, self._profile.failed_parts_errno), path)
+        parts = "".join(
+            f"<Part>\n  <PartNumber>{number}</PartNumber>\n  <ETag>{etag}</ETag>\n</Part>\n"
+            for number, etag in enumerate(etags, 1)
+        )
+        body = f"<CompleteMultipartUpload>\n{parts}</CompleteMultipartUpload>\n".encode()
+        headers = {"accept": "", "content-type": "application/xml"}
+        self._perform("POST", path, params=[("uploadId", upload)], headers=headers, body=body)
+
+    def abort(self, path: str, upload: str) -> None:
+        self._perform("DELETE", path, params=[("uploadId", upload)])
+
+    # --- several requests at once ---------------------------------------------------------------------------------
+
+    def together(self, jobs: Sequence[Callable[[int | None], T]], *, parallel: int) -> tuple[list[T | None], bool]:
+        """Runs `jobs`, up to `parallel` at a time; returns their results (None where there is none) and whether all of
+        them ended well. A job takes the number of attempts that its request may make, and may raise RequestFailed.
+
+        404 is an answer like any other; every other failure is tried again in a new round, `retries` times at most
+        (source: S3fsMultiCurl::Request)."""
+        results: list[T | None] = [None] * len(jobs)
+        attempts = None if self._profile.multi_request_retries_inside else 1
+        pending = list(range(len(jobs)))
+        for _round in range(self._options.retries + 1):
+            failed = []
+            outcomes = self._run([jobs[index] for index in pending], attempts, parallel)
+            for index, outcome in zip(pending, outcomes, strict=True):
+                if not isinstance(outcome, RequestFailed):
+                    results[index] = outcome
+                elif outcome.status != 404:
+                    failed.append(index)
+            pending = failed
+            if not pending:
+                return results, True
+        return results, False
+
+    def _run(
+        self, jobs: Sequence[Callable[[int | None], T]], attempts: int | None, parallel: int
+    ) -> list[T | RequestFailed]:
+        if len(jobs) < 2 or parallel < 2 or not self._concurrent:
+            return [_outcome(job, attempts) for job in jobs]
+        # Its own threads for every batch, as ossfs does: batches never wait for each other.
+        with ThreadPoolExecutor(min(parallel, len(jobs)), thread_name_prefix="ossfs-multi") as pool:
+            waiting = [pool.submit(contextvars.copy_context().run, _outcome, job, attempts) for job in jobs]
+            return [future.result() for future in waiting]
+
+    # --- how a request is made ------------------------------------------------------------------------------------
+
+    def _object_headers(self, meta: Mapping[str, str], content_type: str, *, copied: bool = False) -> Headers:
+        # "x-oss-metadata-directive" begins like metadata and travels with it, in every release.
+        headers = {name: value for name, value in meta.items() if name.startswith(META[:-1])}
+        if content_type:
+            headers["content-type"] = content_type
+        if self._options.default_acl:
+            headers[self._profile.acl_header] = self._options.default_acl
+        if self._options.storage_class.lower() != "standard":
+            headers["x-oss-storage-class"] = self._options.storage_class
+        if not copied and self._options.sse:
+            headers["x-oss-server-side-encryption"] = self._options.sse
+            if self._options.sse_kms_id:
+                headers["x-oss-server-side-encryption-key-id"] = self._options.sse_kms_id
+        return headers
+
+    @staticmethod
+    def _limit_traffic(headers: Headers, limit: int) -> None:
+        if limit:
+            headers["x-oss-traffic-limit"] = str(limit)
+
+    def _build(self, method: str, key: str, params: Params, headers: Mapping[str, str], body: bytes) -> Request:
+        host = urlsplit(self.host).netloc
+        now = self._clock.now()
+        complete: Headers = {"accept": "*/*", **headers}
+        complete = {name: value for name, value in complete.items() if value}
+        if self._options.use_path_request_style:
+            target = f"/{self.bucket}/{encode(key)}"
+        else:
+            host = f"{self.bucket}.{host}"
+            target = f"/{encode(key)}"
+        if params:
+            target += "?" + "&".join(f"{name}={encode(value)}" if value else name for name, value in params)
+        complete["host"] = host
+        if self._agent:
+            complete["user-agent"] = self._agent
+        if self._options.requester_pays:
+            complete["x-oss-request-payer"] = "requester"
+        if self._credentials.security_token:
+            complete["x-oss-security-token"] = self._credentials.security_token
+        if self._options.sigv4:
+            complete["x-oss-content-sha256"] = UNSIGNED_PAYLOAD
+            complete["x-oss-date"] = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
+        else:
+            complete["date"] = http_date(now)
+        if self._credentials.access_key_id:
+            complete["authorization"] = self._sign(method, key, params, complete)
+        if body or method in ("PUT", "POST"):
+            complete["content-length"] = str(len(body))
+        return Request(method, target, complete, body, caller=CALLER.get())
+
+    def _sign(self, method: str, key: str, params: Params, headers: Mapping[str, str]) -> str:
+        if not self._options.sigv4:
+            return sign_v1(method, self.bucket, key, dict(params), headers, self._credentials)
+        region, product = self._options.region, "oss"
+        if self._options.cloudbox_id:
+            region, product = self._options.cloudbox_id, "oss-cloudbox"
+        return sign_v4(
+            method, self.bucket, key, dict(params), headers, self._credentials, region=region, product=product
+        )
+
+    def _perform(
+        self,
+        method: str,
+        path: str,
+        *,
+        key: str | None = None,
+        params: Params = (),
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        attempts: int | None = None,
+        trusted_redirects: bool = False,
+    ) -> Response:
+        """Sends until there is an answer that counts (source: S3fsCurl::RequestPerform)."""
+        key = self.key(path) if key is None else key
+        limit = self._options.retries if attempts is None else attempts
+        last: RequestFailed | None = None
+        for attempt in range(limit):
+            request = self._build(method, key, params, headers or {}, body)
+            try:
+                response = self._follow(self._transport.send(request), request, trusted=trusted_redirects)
+            except OSError as error:
+                last = RequestFailed(errno.EIO, path, cause=error)
+                if isinstance(error, ssl.SSLCertVerificationError):
+                    if self._profile.exits_on_certificate_error and self._on_fatal:
+                        self._on_fatal()
+                    raise last from error
+                if attempts is None:
+                    self._clock.sleep(_connection_wait(error))
+                continue
+            if self._succeeded(response.status):
+                return response
+            text = response.read()
+            code, again = self._judge(method, key, response.status, text)
+            last = RequestFailed(code, path, status=response.status, body=text)
+            if not again:
+                break
+            if attempts is None:
+                self._clock.sleep(self._server_wait(attempt))
+        raise last or RequestFailed(errno.EIO, path)
+
+    def _succeeded(self, status: int) -> bool:
+        return 200 <= status < (300 if self._profile.redirect_is_failure else 400)
+
+    def _judge(self, method: str, key: str, status: int, body: bytes) -> tuple[int, bool]:
+        """errno of a failed answer, and whether to try again."""
+        profile = self._profile
+        if profile.retry_any_5xx and status >= 500:
+            return errno.EIO, True
+        if profile.size_error_codes and (code := _element(body, "Code")):
+            known = {"EntityTooLarge": errno.EFBIG, "KeyTooLongError": errno.ENAMETOOLONG}
+            if profile.object_state_is_eremote:
+                known["InvalidObjectState"] = errno.EREMOTE
+            if code in known:
+                return known[code], False
+        if status == 400 and method == "HEAD":
+            if profile.head_bad_request_errno == "EPERM" and len(key.encode("utf-8", "surrogateescape")) > MAX_KEY:
+                return errno.ENAMETOOLONG, False
+            return getattr(errno, profile.head_bad_request_errno), False
+        if status in (500, 503):
+            return errno.EIO, True
+        fixed = {403: errno.EPERM, 404: errno.ENOENT, 501: getattr(errno, profile.not_implemented_errno)}
+        return fixed.get(status, errno.EIO), False
+
+    def _server_wait(self, attempt: int) -> float:
+        if self._profile.retry_wait_fixed is not None:
+            return self._profile.retry_wait_fixed
+        wait = 2 << attempt
+        return wait + self._rng.randrange(wait)
+
+    def _follow(self, response: Response, request: Request, *, trusted: bool) -> Response:
+        for _ in range(MAX_REDIRECTS):
+            location = response.header("Location")
+            if response.status not in (301, 302, 303, 307, 308) or not location:
+                return response
+            parts = urlsplit(location)
+            headers = dict(request.headers)
+            if parts.netloc and parts.netloc != headers["host"]:
+                headers["host"] = parts.netloc
+                if not trusted:
+                    headers.pop("authorization", None)
+            target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+            request = Request(request.method, target, headers, request.body, caller=request.caller)
+            response = self._transport.send(request)
+        return response
+
+    def _check_put(self, path: str, response: Response) -> None:
+        if self._profile.put_body_error and _element(response.read(), "Code"):
+            raise RequestFailed(errno.EIO, path, status=response.status, body=response.read())
+
+
+def _outcome(job: Callable[[int | None], T], attempts: int | None) -> T | RequestFailed:
+    try:
+        return job(attempts)
+    except RequestFailed as failed:
+        return failed
+
+
+def _connection_wait(error: OSError) -> float:
+    """Seconds before the next attempt after no answer came."""
+    if isinstance(error, TimeoutError | socket.gaierror | ssl.SSLError | ConnectionResetError | BrokenPipeError):
+        return 2.0
+    return 4.0
+
+
+def _element(body: bytes, name: str) -> str:
+    """Text of the first element `name`, "" when there is none. As ossfs does, it looks at nothing else of the XML."""
+    found = re.search(rb"<%s>([^<]*)</%s>" % (name.encode(), name.encode()), body)
+    return found.group(1).decode("utf-8", "replace").replace("&quot;", '"') if found else ""
