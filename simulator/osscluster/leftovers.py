@@ -42,10 +42,10 @@ _END_SECONDS = 5.0  # how long a killed process may take to disappear
 class Run:
     """This process's run. directory: its own, mode 0711 so that containers can pass to their mount points below."""
 
-    _current: ClassVar[Run | None] = None
+    _current: ClassVar[dict[Path, Run]] = {}
 
-    def __init__(self, base: Path | None = None) -> None:
-        self.base = base or state_base()
+    def __init__(self, base: Path) -> None:
+        self.base = base
         _make_base(self.base)
         clean_dead_runs(self.base)
         self.owner = ProcessIdentity.own()
@@ -61,11 +61,13 @@ class Run:
         atexit.register(self.close)
 
     @classmethod
-    def current(cls) -> Run:
-        """The run of this process, made at the first call; a forked child gets its own."""
-        if cls._current is None or cls._current._closed or cls._current.owner.pid != os.getpid():
-            cls._current = cls()
-        return cls._current
+    def current(cls, base: Path | None = None) -> Run:
+        """The run of this process below `base`, made at the first call; a forked child gets its own."""
+        base = base or state_base()
+        known = cls._current.get(base)
+        if known is None or known._closed or known.owner.pid != os.getpid():
+            known = cls._current[base] = cls(base)
+        return known
 
     def new_directory(self, name: str, *, mode: int = 0o700) -> Path:
         """A fresh directory in the run's own, called after `name`; it goes with the run."""

@@ -73,7 +73,7 @@ class Process:
             if poller.poll(timeout * 1000):
                 self._returncode = self._spawner.exit_code(self.pid)
                 os.close(self._pidfd)
-                leftovers.Run.current().forget_process(self.identity)
+                self._spawner.run.forget_process(self.identity)
         return self._returncode
 
     def send_signal(self, number: int) -> None:
@@ -91,7 +91,7 @@ class Process:
 class Spawner:
     """The runner's side. `shared` gives the one of this process."""
 
-    _shared: ClassVar[Spawner | None] = None
+    _shared: ClassVar[dict[Path, Spawner]] = {}
 
     def __init__(self, run: leftovers.Run) -> None:
         self.run = run
@@ -118,12 +118,12 @@ class Spawner:
         self._ask({"do": "ping"})
 
     @classmethod
-    def shared(cls) -> Spawner:
-        """The spawner of this process and its run, started at the first call; after its death a new one."""
-        run = leftovers.Run.current()
-        if cls._shared is None or cls._shared.run is not run or cls._shared._process.poll() is not None:
-            cls._shared = cls(run)
-        return cls._shared
+    def shared(cls, run: leftovers.Run) -> Spawner:
+        """The spawner of this process's run, started at the first call; after its death a new one."""
+        known = cls._shared.get(run.directory)
+        if known is None or known.run is not run or known._process.poll() is not None:
+            known = cls._shared[run.directory] = cls(run)
+        return known
 
     def mount(
         self,

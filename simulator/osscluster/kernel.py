@@ -1,0 +1,318 @@
+"""The kernel engine: real FUSE mounts of the simulated or the real ossfs, touched by real processes.
+
+The cloud answers over HTTP in this process; every mount and every container is a process of its own, forked by the
+spawner. The command line is the same for the simulated ossfs and for a real binary.
+
+Time: `advance` moves the cloud's clock and, through its control socket, every simulated mount's. The kernel keeps the
+attributes and names that it was told for 1 s (libfuse's attr_timeout and entry_timeout, which ossfs leaves alone) on
+the machine's clock, which nobody can move. So `advance(s)` waits until min(s, 1 s) of real time have passed since the
+last system call on the mount, and `kill` until that second is over: then the kernel knows nothing that it wouldn't
+know after the simulated time. After a second without calls nothing is waited for.
+
+Used from the runner's thread only.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import random
+import select
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from osscloud.clock import AdjustableClock
+from osscluster import leftovers, mounttable
+from osscluster.cloud import Cloud
+from osscluster.container import ContainerProcess
+from osscluster.errors import ClusterError, EnvironmentMissing
+from osscluster.holders import holders_below
+from osscluster.spawner import Process, Spawner
+from osscluster.volume import Holder, MountFailed, VolumeSpec
+
+__all__ = ["KernelEngine", "KernelVolume"]
+
+_KERNEL_CACHE_SECONDS = 1.02  # libfuse's 1 s, and the rounding of the kernel's ticks
+_SETTLE_SECONDS = 0.1  # how long a real ossfs that fails in its init may answer calls before it is gone
+_LONGEST_REAL_WAIT = 5.0
+
+
+class KernelEngine:
+    """Mounts over one cloud. ossfs: path of a real binary to run instead of the simulated one; state_dir: base of the
+    run's directory; call_timeout: seconds that a mount command or a system call may take."""
+
+    name = "kernel"
+
+    def __init__(self, *, ossfs: str | None = None, state_dir: str | None = None, call_timeout: float = 120.0) -> None:
+        self.call_timeout = call_timeout
+        self.run = leftovers.Run.current(Path(state_dir) if state_dir else None)
+        self.spawner = Spawner.shared(self.run)
+        self.clock = AdjustableClock()
+        self.cloud = Cloud(clock=self.clock, rng=random.Random(0), over_http=True)
+        self.ossfs = os.path.abspath(ossfs) if ossfs else None
+        self._volumes: list[KernelVolume] = []
+
+    def mount(self, spec: VolumeSpec) -> KernelVolume:
+        """Raises MountFailed with what the command printed; nothing is left then."""
+        volume = KernelVolume(self, spec)
+        self._volumes.append(volume)
+        return volume
+
+    def advance(self, seconds: float) -> None:
+        """Moves the time of the cloud and of every mount ahead. A real binary keeps the machine's time: up to 5 s are
+        really waited for, more raises EnvironmentMissing."""
+        if self.ossfs is not None:
+            if seconds > _LONGEST_REAL_WAIT:
+                raise EnvironmentMissing(
+                    f"a real ossfs process keeps the machine's time, it can't be moved {seconds:g} s ahead",
+                    "run this without --ossfs",
+                )
+            time.sleep(seconds)
+            return
+        self.clock.advance(seconds)
+        for volume in self._volumes:
+            volume.advance(seconds)
+
+    def forget(self, volume: KernelVolume) -> None:
+        """Called by the volume when it has been unmounted."""
+        self._volumes.remove(volume)
+
+    def close(self) -> None:
+        """Ends every container, mount and process of this engine and removes its files; safe to call twice."""
+        for volume in list(self._volumes):
+            volume.discard()
+        self.cloud.close()
+
+
+class KernelVolume:
+    """One real mount."""
+
+    def __init__(self, engine: KernelEngine, spec: VolumeSpec) -> None:
+        self.spec = spec
+        self._engine = engine
+        self._directory = engine.run.new_directory("volume", mode=0o711)
+        self._control = str(self._directory / "control")
+        self._containers: dict[str, ContainerProcess] = {}
+        self.mountpoint = str(self._directory / "mnt")
+        Path(self.mountpoint).mkdir()
+        self._process: Process | None = None
+        engine.run.add_mountpoint(self.mountpoint)
+        try:
+            self._start()
+        except BaseException:
+            self._remove()
+            raise
+
+    @property
+    def pid(self) -> int:
+        """Of the ossfs process."""
+        return self._started().pid
+
+    def command_line(self) -> list[str]:
+        """The arguments of ossfs: what the engine needs, then the spec's options, which win."""
+        given = shlex.split(self.spec.options)
+        target = self.spec.bucket if self.spec.path in ("", "/") else f"{self.spec.bucket}:{self.spec.path}"
+        arguments = [target, self.mountpoint]
+        if not any("url=" in option for option in given):
+            arguments.append(f"-ourl={self._engine.cloud.endpoint}")
+        arguments += ["-o", "use_path_request_style"]
+        if not any("passwd_file=" in option for option in given):
+            arguments += ["-o", f"passwd_file={self._passwd_file()}"]
+        return [*arguments, *given]
+
+    def container(
+        self, name: str, *, uid: int = 0, gid: int = 0, groups: Sequence[int] = (), umask: int = 0o022
+    ) -> ContainerProcess:
+        """The process called `name`. Raises EnvironmentMissing when this machine can't give it those ids, ValueError
+        when `name` runs already with other ones."""
+        known = self._containers.get(name)
+        if known is not None:
+            if (known.uid, known.gid, known.groups) != (uid, gid, tuple(groups)):
+                raise ValueError(f"container {name} runs as {known.uid}:{known.gid}, groups {list(known.groups)}")
+            return known
+        made = self._engine.spawner.container(
+            name, self.mountpoint, uid=uid, gid=gid, groups=groups, umask=umask, timeout=self._engine.call_timeout
+        )
+        self._containers[name] = made
+        return made
+
+    def holders(self) -> list[Holder]:
+        """Who has which file open, as lsof sees it."""
+        return holders_below(self.mountpoint)
+
+    def alive(self) -> bool:
+        """Whether the ossfs process runs."""
+        return self._process is not None and self._process.poll() is None
+
+    def kill(self) -> None:
+        """SIGKILL to the ossfs process; returns when every call answers ENOTCONN."""
+        self._started().end(signal.SIGKILL)
+        self._age_kernel_caches(_KERNEL_CACHE_SECONDS)
+
+    def unmount(self) -> None:
+        """umount2(2), then waits for the end of the ossfs process and ends the containers.
+
+        Raises OSError: EBUSY, naming who holds what.
+        """
+        try:
+            mounttable.unmount(self.mountpoint)
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                raise
+            held = ", ".join(f"{h.command} (pid {h.pid}): {h.path or '.'}" for h in self.holders())
+            raise OSError(errno.EBUSY, f"target is busy, held by {held}", self.mountpoint) from error
+        process = self._started()
+        if process.wait(self._engine.call_timeout) is None:
+            raise ClusterError(f"ossfs (pid {process.pid}) still runs {self._engine.call_timeout:g} s after umount")
+        self._remove()
+        self._engine.forget(self)
+
+    def advance(self, seconds: float) -> None:
+        """Moves this mount's time ahead; the engine's `advance` calls it."""
+        if self.alive():
+            self.control({"do": "advance", "seconds": seconds})
+        self._age_kernel_caches(seconds)
+
+    def control(self, request: dict[str, object]) -> dict[str, object]:
+        """One request to the simulated mount's control socket. Raises ClusterError when it refuses."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(self._engine.call_timeout)
+            connection.connect(self._control)
+            connection.sendall(json.dumps(request).encode() + b"\n")
+            with connection.makefile("rb") as lines:
+                answer: dict[str, object] = json.loads(lines.readline())
+        if not answer.get("ok"):
+            raise ClusterError(f"{self.mountpoint}: {request['do']} was refused: {answer}")
+        return answer
+
+    def discard(self) -> None:
+        """Ends the volume in whatever state it is."""
+        self._remove()
+        self._engine.forget(self)
+
+    def _start(self) -> None:
+        engine = self._engine
+        arguments = self.command_line()
+        ready_read, ready_write = os.pipe()
+        with (
+            open(ready_read, "rb", buffering=0) as ready,
+            (self._directory / "stdout").open("w+b") as stdout,
+            (self._directory / "stderr").open("w+b") as stderr,
+        ):
+            with open(ready_write, "wb", buffering=0):
+                if engine.ossfs is None:
+                    self._process = engine.spawner.mount(
+                        arguments,
+                        version=self.spec.version,
+                        program="ossfs",
+                        control=self._control,
+                        clock_offset=engine.clock.offset,
+                        mime_file=self._mime_file(),
+                        environment=self.spec.environment,
+                        stdout=stdout.fileno(),
+                        stderr=stderr.fileno(),
+                        ready=ready_write,
+                    )
+                else:
+                    self._process = engine.spawner.execute(
+                        engine.ossfs,
+                        [*arguments, *self._mime_option(engine.ossfs), "-f"],
+                        environment=self.spec.environment,
+                        stdout=stdout.fileno(),
+                        stderr=stderr.fileno(),
+                    )
+            answers = self._real_answers() if engine.ossfs else self._says_ready(ready.fileno())
+            if not answers:
+                code = self._process.wait(engine.call_timeout)
+                if code is None:
+                    raise ClusterError(f"ossfs did not mount {self.mountpoint} within {engine.call_timeout:g} s")
+                raise MountFailed(_text(stderr.fileno()) or _text(stdout.fileno()), code)
+
+    def _says_ready(self, ready: int) -> bool:
+        poller = select.poll()
+        poller.register(ready, select.POLLIN)
+        return bool(poller.poll(self._engine.call_timeout * 1000)) and os.read(ready, 1) == b"1"
+
+    def _real_answers(self) -> bool:
+        # A release that checks in its init has the mount visible before it knows; the first answer tells.
+        process = self._started()
+        deadline = time.monotonic() + self._engine.call_timeout
+        while not mounttable.is_mounted(self.mountpoint):
+            if process.wait(0.005) is not None or time.monotonic() > deadline:
+                return False
+        probe = self._engine.spawner.container(
+            "ossvol-probe",
+            self.mountpoint,
+            uid=os.geteuid(),
+            gid=os.getegid(),
+            groups=(),
+            umask=0o022,
+            timeout=self._engine.call_timeout,
+        )
+        try:
+            probe.stat("")
+        except OSError:
+            return False
+        finally:
+            probe.end()
+        return process.wait(_SETTLE_SECONDS) is None and mounttable.is_mounted(self.mountpoint)
+
+    def _started(self) -> Process:
+        if self._process is None:
+            raise ClusterError(f"{self.mountpoint} was never mounted")
+        return self._process
+
+    def _age_kernel_caches(self, seconds: float) -> None:
+        last = max((container.last_reply for container in self._containers.values()), default=0.0)
+        remaining = min(seconds, last + _KERNEL_CACHE_SECONDS - time.monotonic())
+        if remaining > 0:
+            time.sleep(remaining)
+
+    def _remove(self) -> None:
+        for container in self._containers.values():
+            container.end()
+        self._containers.clear()
+        if mounttable.is_mounted(self.mountpoint):
+            mounttable.unmount(self.mountpoint, lazy=True)
+        if self._process is not None and self._process.wait(5.0) is None:
+            self._process.end(signal.SIGKILL)
+        self._engine.run.forget_mountpoint(self.mountpoint)
+        if not mounttable.is_mounted(self.mountpoint):
+            shutil.rmtree(self._directory)
+
+    def _passwd_file(self) -> Path:
+        path = self._directory / "passwd"
+        text = self.spec.passwd or self._engine.cloud.passwd_line(self.spec.bucket)
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+            file.write(text.rstrip("\n") + "\n")
+        return path
+
+    def _mime_file(self) -> str | None:
+        if self.spec.mime_types is None:
+            return None
+        path = self._directory / "mime.types"
+        path.write_text(self.spec.mime_types, encoding="utf-8")
+        return str(path)
+
+    def _mime_option(self, ossfs: str) -> list[str]:
+        file = self._mime_file()
+        if file is None:
+            return []
+        text = subprocess.run([ossfs, "--help"], capture_output=True, text=True, check=False, timeout=10).stdout
+        if "\n   mime " not in text:
+            raise EnvironmentMissing(
+                f"{ossfs} has no option mime=, it reads /etc/mime.types only", "run this without --ossfs"
+            )
+        return ["-o", f"mime={file}"]
+
+
+def _text(fd: int) -> str:
+    size = os.fstat(fd).st_size
+    return os.pread(fd, size, 0).decode("utf-8", "replace").strip("\n")
