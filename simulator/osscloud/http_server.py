@@ -142,13 +142,22 @@ class HttpServer:
 
     service: usually an `OssService`; when it has a `config` its reported endpoint becomes this server's address. host:
     an address of this machine; port 0 takes a free one. allow_remote: needed for any host that is not loopback, because
-    whoever can connect can fill this machine's memory.
+    whoever can connect can fill this machine's memory. control: answers the paths below /-/, which no bucket can have.
     """
 
-    def __init__(self, service: Service, *, host: str = "127.0.0.1", port: int = 0, allow_remote: bool = False) -> None:
+    def __init__(
+        self,
+        service: Service,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        allow_remote: bool = False,
+        control: Service | None = None,
+    ) -> None:
         if not allow_remote and not _is_loopback(host):
             raise ListenError(f"{host} is not a loopback address; other machines are served only with allow_remote")
         self._service = service
+        self._control = control
         self._host = host
         self._wanted_port = port
         self._thread: threading.Thread | None = None
@@ -258,7 +267,9 @@ class HttpServer:
             if _is_loopback(client_ip):
                 caller = _parse_caller(named)
         received = Request(request.method, request.raw_path, headers, body, client_ip, caller=caller)
-        if len(body) <= INLINE_LIMIT:
+        if self._control is not None and request.raw_path.startswith("/-/"):
+            response = self._control.handle(received)
+        elif len(body) <= INLINE_LIMIT:
             response = self._service.handle(received)
         else:
             assert self._loop is not None

@@ -1,0 +1,148 @@
+"""The S3-compatible face: requests signed the AWS way are translated to OSS's own, and the answers back.
+
+Same endpoints, same data, same pipeline; this module only renames headers and values and gives documents S3's
+namespace. What OSS refuses on this face (aws-chunked bodies) is refused where signatures are checked.
+
+Pure functions; any thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from xml.etree.ElementTree import Element, SubElement, fromstring, tostring
+
+from osscloud.addressing import Address
+from osscloud.message import Request, Response
+
+__all__ = ["NAMESPACE", "to_native", "to_s3"]
+
+NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
+
+# Vendor documentation, "Compatibility with Amazon S3".
+_CLASSES = {
+    "STANDARD": "Standard",
+    "STANDARD_IA": "IA",
+    "GLACIER": "Archive",
+    "DEEP_ARCHIVE": "ColdArchive",
+}
+_CLASSES_BACK = {native: amazon for amazon, native in _CLASSES.items()}
+
+# Part of the signature, or about the transfer only.
+_DROPPED = frozenset({"x-amz-date", "x-amz-content-sha256", "x-amz-security-token", "x-amz-te", "x-amz-trailer"})
+
+# Answer headers that have an x-amz name; every other x-oss header (x-oss-server-time, x-oss-hash-crc64ecma, ...) stays.
+_RENAMED = {
+    "x-oss-" + name: "x-amz-" + name
+    for name in (
+        "bucket-region",
+        "copy-source-version-id",
+        "delete-marker",
+        "expiration",
+        "restore",
+        "server-side-encryption",
+        "tagging-count",
+        "version-id",
+    )
+}
+
+_XSI = "http://www.w3.org/2001/XMLSchema-instance"
+_ALL_USERS = "http://acs.amazonaws.com/groups/global/AllUsers"
+
+_READ_PARAMETERS = frozenset({"acl", "tagging", "uploadId"})
+
+
+def to_native(request: Request, address: Address) -> Request:
+    """The same request as a native client would have sent it. address: of that request."""
+    headers: dict[str, str] = {}
+    for name, value in request.headers.items():
+        if not name.startswith("x-amz-"):
+            headers[name] = value
+        elif name not in _DROPPED:
+            native, translated = _native_header(name[6:], value, in_bucket=not address.key)
+            headers[native] = translated
+    body = request.body
+    if request.method == "PUT" and not address.key and body and not address.params:
+        # LocationConstraint is S3's; OSS's CreateBucketConfiguration knows nothing of it.
+        body = b""
+    return replace(request, headers=headers, body=body)
+
+
+def _native_header(name: str, value: str, *, in_bucket: bool) -> tuple[str, str]:
+    match name:
+        case "acl":
+            return ("x-oss-acl" if in_bucket else "x-oss-object-acl"), value
+        case "copy-source":
+            return "x-oss-copy-source", value if value.startswith(("/", "%2F")) else "/" + value
+        case "storage-class":
+            return "x-oss-storage-class", _CLASSES.get(value, value)
+        case "server-side-encryption":
+            return "x-oss-server-side-encryption", "KMS" if value == "aws:kms" else value
+        case "tagging-directive":
+            return "x-oss-tagging-directive", value.capitalize()
+        case _:
+            return "x-oss-" + name, value
+
+
+def to_s3(request: Request, address: Address, response: Response) -> Response:
+    """The answer as an S3 client expects it. request, address: of the request before `to_native`."""
+    headers: dict[str, str] = {}
+    for name, value in response.headers.items():
+        if name.startswith("x-oss-meta-"):
+            headers["x-amz-meta-" + name[11:]] = value
+        elif name == "x-oss-request-id":
+            headers[name] = headers["x-amz-request-id"] = value
+        elif name == "x-oss-storage-class":
+            headers["x-amz-storage-class"] = _CLASSES_BACK.get(value, value)
+        else:
+            headers[_RENAMED.get(name, name)] = value
+    body = response.body
+    if response.status == 200 and body and _is_document(request.method, address, request.headers):
+        body = _document(response.read(), address.params)
+        headers["Content-Length"] = str(len(body))
+    return replace(response, headers=headers, body=body)
+
+
+def _is_document(method: str, address: Address, headers: Mapping[str, str]) -> bool:
+    """True when the body of a successful answer is OSS's XML, not the content of an object."""
+    if method == "GET":
+        return not address.key or not _READ_PARAMETERS.isdisjoint(address.params)
+    return method == "POST" or (method == "PUT" and "x-amz-copy-source" in headers)
+
+
+def _document(body: bytes, params: Mapping[str, str]) -> bytes:
+    if "acl" in params:
+        return _access_control_policy(body)
+    declaration, _, rest = body.partition(b"?>\n")
+    root, bracket, content = rest.partition(b">")
+    for native, amazon in _CLASSES_BACK.items():
+        # Escaped text holds no "<": this can only be the element itself.
+        content = content.replace(
+            b"<StorageClass>%b</StorageClass>" % native.encode(), b"<StorageClass>%b</StorageClass>" % amazon.encode()
+        )
+    return b'%b?>\n%b xmlns="%b"%b%b' % (declaration, root, NAMESPACE.encode(), bracket, content)
+
+
+def _access_control_policy(body: bytes) -> bytes:
+    """OSS's canned ACL ("<Grant>public-read</Grant>") as the grants that S3 would show."""
+    native = fromstring(body)
+    owner = native.findtext("Owner/ID") or ""
+    name = native.findtext("Owner/DisplayName") or owner
+    canned = native.findtext("AccessControlList/Grant") or "private"
+    root = Element("AccessControlPolicy", {"xmlns": NAMESPACE, "xmlns:xsi": _XSI})
+    _person(SubElement(root, "Owner"), owner, name)
+    grants = SubElement(root, "AccessControlList")
+    grant = SubElement(grants, "Grant")
+    _person(SubElement(grant, "Grantee", {"xsi:type": "CanonicalUser"}), owner, name)
+    SubElement(grant, "Permission").text = "FULL_CONTROL"
+    for permission in {"public-read": ["READ"], "public-read-write": ["READ", "WRITE"]}.get(canned, []):
+        grant = SubElement(grants, "Grant")
+        SubElement(SubElement(grant, "Grantee", {"xsi:type": "Group"}), "URI").text = _ALL_USERS
+        SubElement(grant, "Permission").text = permission
+    document: bytes = tostring(root, encoding="UTF-8", xml_declaration=True)
+    return document
+
+
+def _person(parent: Element, id: str, name: str) -> None:
+    SubElement(parent, "ID").text = id
+    SubElement(parent, "DisplayName").text = name

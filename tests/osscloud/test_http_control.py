@@ -1,0 +1,95 @@
+"""The control interface below /-/: for who holds the token, invisible to OSS clients."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from osscloud.accesslog import AccessLog, LogRecord
+from osscloud.clock import AdjustableClock, VirtualClock
+from osscloud.control import Control
+from osscloud.faults import Fault, FaultPlan
+from osscloud.message import Request
+
+
+class Cloud:
+    """What a control interface works on."""
+
+    def __init__(self) -> None:
+        self.log = AccessLog()
+        self.faults = FaultPlan()
+        self.clock = AdjustableClock(VirtualClock(1000.0))
+        self.control = Control(log=self.log, faults=self.faults, clock=self.clock, token="t0k")
+
+    def call(self, method: str, target: str, body: object = None, token: str = "t0k") -> tuple[int, dict[str, object]]:
+        headers = {"authorization": f"Bearer {token}"} if token else {}
+        data = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
+        response = self.control.handle(Request(method, target, headers, data))
+        assert response.headers["Content-Length"] == str(len(response.read()))
+        return response.status, json.loads(response.read())
+
+
+@pytest.fixture
+def cloud() -> Cloud:
+    return Cloud()
+
+
+def record(request_id: str) -> LogRecord:
+    return LogRecord(
+        time=1.0, request_id=request_id, operation="GetObject", bucket="b", object="\udcff", http_method="GET",
+        request_uri="/b/k", http_status=200, error_code="", ec="", bytes_in=0, bytes_out=1, user_agent="", client_ip="",
+        access_key_id="", scanned=0, returned=0, cost_ms=1.0, fault=False, caller=None,
+    )  # fmt: skip
+
+
+def test_without_the_token_nothing_is_told(cloud: Cloud) -> None:
+    assert cloud.call("GET", "/-/log", token="")[0] == 401
+    assert cloud.call("GET", "/-/log", token="wrong")[0] == 401
+    assert cloud.call("POST", "/-/advance", {"seconds": 1}, token="")[0] == 401
+    assert cloud.clock.offset == 0
+
+
+def test_the_log_is_read_from_a_position_on(cloud: Cloud) -> None:
+    cloud.log.append(record("one"))
+    status, answer = cloud.call("GET", "/-/log")
+    assert (status, answer["mark"]) == (200, 1)
+    cloud.log.append(record("two"))
+    _, answer = cloud.call("GET", "/-/log?since=1")
+    records = answer["records"]
+    assert isinstance(records, list)
+    assert [(entry["request_id"], entry["object"]) for entry in records] == [("two", "\udcff")]
+    assert cloud.call("GET", "/-/log?since=x")[0] == 400
+
+
+def test_time_moves_ahead_only(cloud: Cloud) -> None:
+    assert cloud.call("POST", "/-/advance", {"seconds": 3600}) == (200, {"now": 4600.0})
+    assert cloud.clock.now() == 4600.0
+    for body in ({"seconds": -1}, {"seconds": "1"}, {"seconds": True}, {}, [], b"{"):
+        assert cloud.call("POST", "/-/advance", body)[0] == 400
+    assert cloud.clock.now() == 4600.0
+
+
+def test_faults_are_added_listed_and_forgotten(cloud: Cloud) -> None:
+    assert cloud.call("POST", "/-/faults", {"operation": "PutObject", "count": 2, "seconds": 1})[0] == 200
+    assert cloud.faults.pending() == [Fault(operation="PutObject", count=2, seconds=1)]
+    _, answer = cloud.call("GET", "/-/faults")
+    faults = answer["faults"]
+    assert isinstance(faults, list)
+    assert faults[0]["operation"] == "PutObject"
+    assert cloud.call("DELETE", "/-/faults")[0] == 200
+    assert cloud.faults.pending() == []
+
+
+@pytest.mark.parametrize("body", [{"kind": "x"}, {"count": "2"}, {"count": 0}, {"action": "explode"}, {"count": True}])
+def test_a_fault_that_makes_no_sense_is_refused_with_a_reason(cloud: Cloud, body: object) -> None:
+    status, answer = cloud.call("POST", "/-/faults", body)
+    assert status == 400
+    assert answer["error"]
+    assert cloud.faults.pending() == []
+
+
+def test_other_paths_and_methods_do_not_exist(cloud: Cloud) -> None:
+    assert cloud.call("GET", "/-/")[0] == 404
+    assert cloud.call("GET", "/-/other")[0] == 404
+    assert cloud.call("PUT", "/-/log")[0] == 405
