@@ -25,7 +25,8 @@ class OssError(Exception):
     """A request that OSS refuses. Give the code as the documentation spells it; message, status and EC default to the
     table's row (an unknown code needs at least a status, else KeyError: that is a mistake in this package).
 
-    extras: additional elements of the error document in order, e.g. {"BucketName": "b"}; headers: additional response
+    extras: additional elements of the error document in order, e.g. {"BucketName": "b"}, a mapping
+    nests one level; headers: additional response
     headers.
     """
 
@@ -36,7 +37,7 @@ class OssError(Exception):
         *,
         status: int = 0,
         ec: str = "",
-        extras: Mapping[str, str] | None = None,
+        extras: Mapping[str, str | Mapping[str, str]] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
         kind = ERRORS[code] if not status or code in ERRORS else ErrorKind(status, code)
@@ -44,7 +45,7 @@ class OssError(Exception):
         self.message = message or kind.message
         self.status = status or kind.status
         self.ec = ec or kind.ec
-        self.extras: Mapping[str, str] = extras or {}
+        self.extras: Mapping[str, str | Mapping[str, str]] = extras or {}
         self.headers: Mapping[str, str] = headers or {}
         super().__init__(f"{self.status} {code}: {self.message}")
 
@@ -55,24 +56,23 @@ _MALFORMED_XML = "The XML you provided was not well-formed or did not validate a
 ERRORS: Mapping[str, ErrorKind] = {
     # 400
     "EntityTooLarge": ErrorKind(400, "Your proposed upload exceeds the maximum allowed object size."),
-    "EntityTooSmall": ErrorKind(400, "Your proposed upload is smaller than the minimum allowed size.", "0042-00000206"),
+    "EntityTooSmall": ErrorKind(400, "Your proposed upload is smaller than the minimum allowed size."),
     "IncompleteBody": ErrorKind(400, "The request body terminated unexpectedly."),
     "InvalidArgument": ErrorKind(400, "Invalid Argument."),
     "InvalidBucketName": ErrorKind(400, "The specified bucket is not valid.", "0015-00000001"),
     "InvalidCRC64": ErrorKind(400, "The CRC64 you specified is not matched with the CRC64 calculated by OSS."),
-    "InvalidDigest": ErrorKind(400, "The Content-MD5 you specified was invalid.", "0016-00000303"),
+    "InvalidDigest": ErrorKind(400, "The Content-MD5 you specified was invalid."),
     "InvalidEncryptionAlgorithmError": ErrorKind(400, "The Encryption request you specified is not valid."),
     "InvalidHostPutBucket": ErrorKind(400, "The requested host is not valid for creating a bucket."),
-    "InvalidObjectName": ErrorKind(400, "The specified object is not valid.", "0016-00000001"),
+    "InvalidObjectName": ErrorKind(400, "The specified object is not valid."),
     "InvalidPart": ErrorKind(
         400,
         "One or more of the specified parts could not be found or the specified entity tag might not have matched "
         "the part's entity tag.",
-        "0042-00000207",
     ),
-    "InvalidPartOrder": ErrorKind(400, "The list of parts was not in ascending order.", "0042-00000208"),
+    "InvalidPartOrder": ErrorKind(400, "The list of parts was not in ascending order."),
     "InvalidRequest": ErrorKind(400, "Invalid Request."),
-    "InvalidTag": ErrorKind(400, "The tag provided is invalid.", "0010-00000001"),
+    "InvalidTag": ErrorKind(400, "The tag provided is invalid."),
     "InvalidTargetType": ErrorKind(400, "The symbol's target file type is invalid.", "0026-00000011"),
     "InvalidURI": ErrorKind(400, "Couldn't parse the specified URI."),
     "MalformedXML": ErrorKind(400, _MALFORMED_XML, "0031-00000001"),
@@ -93,7 +93,7 @@ ERRORS: Mapping[str, ErrorKind] = {
     "InvalidAccessKeyId": ErrorKind(
         403, "The OSS Access Key Id you provided does not exist in our records.", "0002-00000902"
     ),
-    "InvalidObjectState": ErrorKind(403, "The operation is not valid for the object's state", "0016-00000701"),
+    "InvalidObjectState": ErrorKind(403, "The operation is not valid for the object's state"),
     "InvalidSecurityToken": ErrorKind(403, "The security token you provided is invalid."),
     "NonStandardHostForbidden": ErrorKind(403, "The host you specified is not a standard OSS host."),
     "PermanentRedirect": ErrorKind(
@@ -105,7 +105,6 @@ ERRORS: Mapping[str, ErrorKind] = {
     "SecondLevelDomainForbidden": ErrorKind(
         403,
         "The bucket you are attempting to access must be addressed using OSS third level domain.",
-        "0017-00000902",
     ),
     "SecurityTokenExpired": ErrorKind(403, "The security token you provided has expired."),
     "SignatureDoesNotMatch": ErrorKind(
@@ -117,10 +116,10 @@ ERRORS: Mapping[str, ErrorKind] = {
     "UserDisable": ErrorKind(403, "UserDisable", "0003-00000801"),
     # 404
     "NoSuchBucket": ErrorKind(404, "The specified bucket does not exist.", "0015-00000101"),
-    "NoSuchBucketPolicy": ErrorKind(404, "The bucket policy does not exist", "0015-00000701"),
-    "NoSuchCORSConfiguration": ErrorKind(404, "The CORS Configuration does not exist.", "0034-00000101"),
+    "NoSuchBucketPolicy": ErrorKind(404, "The bucket policy does not exist"),
+    "NoSuchCORSConfiguration": ErrorKind(404, "The CORS Configuration does not exist."),
     "NoSuchKey": ErrorKind(404, "The specified key does not exist.", "0026-00000001"),
-    "NoSuchLifecycle": ErrorKind(404, "No Row found in Lifecycle Table.", "0014-00000001"),
+    "NoSuchLifecycle": ErrorKind(404, "No Row found in Lifecycle Table."),
     "NoSuchServerSideEncryptionRule": ErrorKind(404, "The server side encryption rule does not exist."),
     "NoSuchUpload": ErrorKind(
         404,
@@ -130,9 +129,7 @@ ERRORS: Mapping[str, ErrorKind] = {
     ),
     "NoSuchVersion": ErrorKind(404, "The specified version does not exist.", "0026-00000001"),
     "NoSuchWORMConfiguration": ErrorKind(404, "The WORM Configuration does not exist."),
-    "NoSuchWebsiteConfiguration": ErrorKind(
-        404, "The specified bucket does not have a website configuration.", "0019-00000001"
-    ),
+    "NoSuchWebsiteConfiguration": ErrorKind(404, "The specified bucket does not have a website configuration."),
     "SymlinkTargetNotExist": ErrorKind(404, "The symbol target does not exist", "0026-00000012"),
     # 405, 409, 411, 412, 416
     "MethodNotAllowed": ErrorKind(405, "The specified method is not allowed against this resource."),

@@ -1,0 +1,268 @@
+"""Buckets: list, create, delete, ACL, versioning, information; and what an unset configuration answers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+from osscloud.errors import OssError
+from osscloud.message import Response
+from osscloud.operations.call import Call
+from osscloud.operations.metadata import BUCKET_ACLS, STORAGE_CLASSES, invalid
+from osscloud.operations.multipart import integer
+from osscloud.operations.object import acl_document, check_body
+from osscloud.store import ENABLED, SUSPENDED, UNVERSIONED, Bucket, Version
+from osscloud.xml import Document, child_text, iso_date, parse
+
+__all__ = [
+    "create_bucket",
+    "delete_bucket",
+    "delete_unset",
+    "get_bucket_acl",
+    "get_info",
+    "get_location",
+    "get_stat",
+    "get_versioning",
+    "head_bucket",
+    "list_buckets",
+    "not_found",
+    "put_bucket_acl",
+    "put_versioning",
+    "unset",
+]
+
+_REDUNDANCIES = ("LRS", "ZRS")
+
+
+def _owner(document: Document, owner: str) -> None:
+    document.open("Owner")
+    document.leaves({"ID": owner, "DisplayName": owner})
+    document.close()
+
+
+def list_buckets(call: Call) -> Response:
+    """GET / of the service: the buckets of the caller's account."""
+    prefix, marker = call.params.get("prefix", ""), call.params.get("marker", "")
+    limit = integer(call, "max-keys", 100, 1, 1000)
+    with call.store.lock:
+        mine = [b for b in call.store.buckets.values() if b.owner == call.identity.account]
+    found = [b for b in mine if b.name.startswith(prefix) and b.name > marker]
+    page = found[:limit]
+    document = Document("ListAllMyBucketsResult")
+    if call.params.keys() & {"prefix", "marker", "max-keys"} or len(found) > limit:
+        document.leaves({"Prefix": prefix, "Marker": marker, "MaxKeys": limit})
+        document.leaf("IsTruncated", "true" if len(found) > limit else "false")
+        if len(found) > limit:
+            document.leaf("NextMarker", page[-1].name)
+    _owner(document, call.identity.account)
+    document.open("Buckets")
+    for bucket in page:
+        document.open("Bucket")
+        _describe(call, document, bucket)
+        document.close()
+    call.scanned, call.returned = len(mine), len(page)
+    return Response(200, {}, document.bytes())
+
+
+def _describe(call: Call, document: Document, bucket: Bucket) -> None:
+    document.leaves(
+        {
+            "CreationDate": iso_date(bucket.created),
+            "ExtranetEndpoint": call.config.endpoint,
+            "IntranetEndpoint": call.config.endpoint,
+            "Location": f"oss-{call.config.region}",
+            "Name": bucket.name,
+            "Region": call.config.region,
+            "StorageClass": bucket.storage_class,
+        }
+    )
+
+
+def _bucket_acl(call: Call, default: str) -> str:
+    value = call.headers.get("x-oss-acl")
+    if value is None:
+        return default
+    if value not in BUCKET_ACLS:
+        raise invalid("x-oss-acl", value, "no such bucket access control exists")
+    return value
+
+
+def create_bucket(call: Call) -> Response:
+    """PUT /. The owner may repeat it with the same settings; anything else meets BucketAlreadyExists."""
+    acl = _bucket_acl(call, "")
+    storage, redundancy = "Standard", "LRS"
+    if len(call.request.body):
+        root = parse(call.request.body, "CreateBucketConfiguration")
+        storage = child_text(root, "StorageClass") or storage
+        redundancy = child_text(root, "DataRedundancyType") or redundancy
+        if storage not in STORAGE_CLASSES or redundancy not in _REDUNDANCIES:
+            raise OssError("MalformedXML")
+    owner = call.identity.account
+    with call.store.lock:
+        buckets = call.store.buckets
+        existing = buckets.get(call.bucket_name)
+        if existing is not None:
+            same = (existing.owner, existing.storage_class, existing.redundancy) == (owner, storage, redundancy)
+            if not same:
+                raise OssError("BucketAlreadyExists", extras={"BucketName": call.bucket_name})
+            if acl:
+                existing.acl = acl
+        else:
+            if sum(b.owner == owner for b in buckets.values()) >= call.config.max_buckets:
+                raise OssError("TooManyBuckets")
+            buckets[call.bucket_name] = Bucket(
+                call.bucket_name,
+                owner=owner,
+                created=call.now,
+                acl=acl or "private",
+                storage_class=storage,
+                redundancy=redundancy,
+            )
+    return Response(200, {"Location": f"/{call.bucket_name}"})
+
+
+def delete_bucket(call: Call) -> Response:
+    """DELETE /. Objects, older versions, delete markers and unfinished uploads all keep it."""
+    with call.store.lock:
+        bucket = call.current_bucket()
+        if len(bucket):
+            raise OssError("BucketNotEmpty", extras={"BucketName": bucket.name})
+        del call.store.buckets[bucket.name]
+    return Response(204)
+
+
+def head_bucket(call: Call) -> Response:
+    """HEAD /: S3's way to ask whether a bucket is there."""
+    return Response(200, {"x-oss-bucket-region": call.config.region})
+
+
+def get_info(call: Call) -> Response:
+    """GET /?bucketInfo."""
+    bucket = call.bucket
+    document = Document("BucketInfo")
+    document.open("Bucket")
+    document.leaves({"AccessMonitor": "Disabled", "CrossRegionReplication": "Disabled"})
+    document.leaf("DataRedundancyType", bucket.redundancy)
+    _describe(call, document, bucket)
+    document.leaves({"TransferAcceleration": "Disabled", "BlockPublicAccess": "false"})
+    if bucket.versioning != UNVERSIONED:
+        document.leaf("Versioning", bucket.versioning)
+    _owner(document, bucket.owner)
+    document.open("AccessControlList")
+    document.leaf("Grant", bucket.acl)
+    document.close()
+    document.open("ServerSideEncryptionRule")
+    document.leaf("SSEAlgorithm", "None")
+    document.close()
+    document.open("BucketPolicy")
+    document.leaves({"LogBucket": "", "LogPrefix": ""})
+    return Response(200, {}, document.bytes())
+
+
+def _all_versions(bucket: Bucket) -> list[Version]:
+    versions: list[Version] = []
+    for keys in (bucket.objects, bucket.buried):
+        for newest in keys.values():
+            version: Version | None = newest
+            while version is not None:
+                versions.append(version)
+                version = version.older
+    return versions
+
+
+def get_stat(call: Call) -> Response:
+    """GET /?stat. Older versions count like objects; the one operation that walks the whole bucket."""
+    bucket = call.bucket
+    with call.store.lock:
+        versions = _all_versions(bucket)
+        uploads = list(bucket.uploads.values())
+    sizes: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
+    markers = 0
+    for version in versions:
+        if version.is_marker:
+            markers += 1
+        else:
+            sizes[version.storage_class] += version.size
+            counts[version.storage_class] += 1
+    parts = [part for upload in uploads for part in list(upload.parts.values())]
+    document = Document("BucketStat")
+    document.leaf("Storage", sum(sizes.values()) + sum(len(part.content) for part in parts))
+    document.leaf("ObjectCount", sum(counts.values()))
+    document.leaves({"MultipartUploadCount": len(uploads), "LiveChannelCount": 0, "LastModifiedTime": call.now})
+    for storage_class in STORAGE_CLASSES:
+        name = "InfrequentAccess" if storage_class == "IA" else storage_class
+        document.leaf(f"{name}Storage", sizes[storage_class])
+        if name != "Standard":
+            document.leaf(f"{name}RealStorage", sizes[storage_class])
+        document.leaf(f"{name}ObjectCount", counts[storage_class])
+    document.leaves({"MultipartPartCount": len(parts), "DeleteMarkerCount": markers})
+    call.scanned = len(versions)
+    return Response(200, {}, document.bytes())
+
+
+def get_location(call: Call) -> Response:
+    """GET /?location: one element with text."""
+    return Response(200, {}, Document.single("LocationConstraint", f"oss-{call.config.region}"))
+
+
+def get_bucket_acl(call: Call) -> Response:
+    """GET /?acl."""
+    return acl_document(call.bucket, call.bucket.acl)
+
+
+def put_bucket_acl(call: Call) -> Response:
+    """PUT /?acl with x-oss-acl."""
+    acl = _bucket_acl(call, "")
+    if not acl:
+        raise invalid("x-oss-acl", "", "no such bucket access control exists")
+    with call.store.lock:
+        call.current_bucket().acl = acl
+    return Response(200)
+
+
+def get_versioning(call: Call) -> Response:
+    """GET /?versioning: no Status on a bucket that never had any."""
+    document = Document("VersioningConfiguration")
+    if call.bucket.versioning != UNVERSIONED:
+        document.leaf("Status", call.bucket.versioning)
+    return Response(200, {}, document.bytes())
+
+
+def put_versioning(call: Call) -> Response:
+    """PUT /?versioning. Raises OssError MalformedXML for any Status but Enabled and Suspended."""
+    body = bytes(call.request.body)
+    check_body(call, body)
+    status = child_text(parse(body, "VersioningConfiguration"), "Status")
+    with call.store.lock:
+        bucket = call.current_bucket()
+        if status == ENABLED:
+            bucket.versioning = ENABLED
+        elif status == SUSPENDED:
+            bucket.versioning = SUSPENDED
+        else:
+            raise OssError("MalformedXML")
+    return Response(200)
+
+
+def unset(build: Callable[[], bytes]) -> Callable[[Call], Response]:
+    """The operation that reads a configuration which cannot be set here: the document of its unset state."""
+
+    def answer(call: Call) -> Response:
+        return Response(200, {}, build())
+
+    return answer
+
+
+def not_found(code: str) -> Callable[[Call], Response]:
+    """The operation that reads a configuration which cannot be set here, and whose unset state is an error."""
+
+    def answer(call: Call) -> Response:
+        raise OssError(code, extras={"BucketName": call.bucket.name})
+
+    return answer
+
+
+def delete_unset(call: Call) -> Response:
+    """DELETE of a configuration that is never set: 204, as for one that is not."""
+    return Response(204)

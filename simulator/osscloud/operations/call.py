@@ -1,0 +1,148 @@
+"""One request on its way through the pipeline, and what an operation is.
+
+A `Call` belongs to the thread that handles the request; an `Operation` is an immutable value.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+from base64 import urlsafe_b64encode
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from osscloud.errors import OssError
+from osscloud.message import Request, Response
+from osscloud.signing.verify import ANONYMOUS, Identity
+from osscloud.store import ENABLED, NULL_VERSION, Bucket, Store
+
+__all__ = ["Call", "Grant", "Ids", "Operation", "Switches"]
+
+Grant = Literal["", "read", "write"]
+
+
+class Ids:
+    """Identifiers as the service spells them, from the service's random source."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self._rng = rng
+        self._written = itertools.count(1)
+
+    def request_id(self) -> str:
+        """24 upper-case hex digits."""
+        return f"{self._rng.getrandbits(96):024X}"
+
+    def upload_id(self) -> str:
+        """32 upper-case hex digits."""
+        return f"{self._rng.getrandbits(128):032X}"
+
+    def version_id(self, bucket: Bucket) -> str:
+        """The id of a version that is about to be written: "null" unless versioning is enabled, else 60 opaque
+        characters. Later ids are greater."""
+        if bucket.versioning != ENABLED:
+            return NULL_VERSION
+        return f"CAEQ{next(self._written):012x}{urlsafe_b64encode(self._rng.randbytes(33)).decode()}"
+
+
+class Switches(Protocol):
+    """The part of `ServiceConfig` that operations look at."""
+
+    @property
+    def region(self) -> str: ...
+    @property
+    def endpoint(self) -> str: ...
+    @property
+    def max_buckets(self) -> int: ...
+    @property
+    def max_copy_bytes(self) -> int: ...
+    @property
+    def overlong_range(self) -> Literal["ignore", "refuse"]: ...
+
+
+class Authoriser(Protocol):
+    def __call__(self, identity: Identity, action: str, bucket: Bucket, key: str, grant: Grant) -> None:
+        """Raises OssError AccessDenied."""
+        ...
+
+
+class Call:
+    """headers: lower-case names. params: decoded. now: whole seconds. scanned, returned: for the log, set by
+    listings. identity: anonymous until the request is authenticated."""
+
+    __slots__ = (
+        "_bucket",
+        "authoriser",
+        "bucket_name",
+        "config",
+        "headers",
+        "identity",
+        "ids",
+        "key",
+        "method",
+        "now",
+        "operation",
+        "params",
+        "request",
+        "returned",
+        "scanned",
+        "store",
+    )
+
+    def __init__(
+        self, request: Request, *, store: Store, config: Switches, ids: Ids, authoriser: Authoriser, now: int
+    ) -> None:
+        self.request = request
+        self.method = request.method
+        self.headers: Mapping[str, str] = request.headers
+        self.bucket_name = ""
+        self.key = ""
+        self.params: Mapping[str, str] = {}
+        self.identity = ANONYMOUS
+        self.store = store
+        self.config = config
+        self.ids = ids
+        self.authoriser = authoriser
+        self.now = now
+        self.operation: Operation | None = None
+        self._bucket: Bucket | None = None
+        self.scanned = 0
+        self.returned = 0
+
+    @property
+    def bucket(self) -> Bucket:
+        """The bucket of the request. Raises OssError NoSuchBucket."""
+        if self._bucket is None:
+            self._bucket = self.find_bucket(self.bucket_name)
+        return self._bucket
+
+    def current_bucket(self) -> Bucket:
+        """The bucket as it is now, for a change under the lock: it may have been deleted since the request came.
+        Raises OssError NoSuchBucket."""
+        bucket = self.find_bucket(self.bucket_name)
+        self._bucket = bucket
+        return bucket
+
+    def find_bucket(self, name: str) -> Bucket:
+        """Any bucket by name. Raises OssError NoSuchBucket."""
+        bucket = self.store.buckets.get(name)
+        if bucket is None:
+            raise OssError("NoSuchBucket", extras={"BucketName": name})
+        return bucket
+
+    def authorise(self, action: str, bucket: Bucket, key: str, grant: Grant = "") -> None:
+        """Checks one more permission than the operation's own. Raises OssError AccessDenied."""
+        self.authoriser(self.identity, action, bucket, key, grant)
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """name: as the access log says it. action: what a policy must allow. version_action: likewise when the request has
+    a versionId. grant: what a public ACL may grant for it. needs_bucket: the bucket must exist."""
+
+    name: str
+    action: str
+    run: Callable[[Call], Response]
+    grant: Grant = ""
+    version_action: str = ""
+    needs_bucket: bool = True

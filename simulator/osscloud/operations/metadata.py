@@ -1,0 +1,129 @@
+"""What a write says about an object beside its content: headers, user metadata, class, ACL, tags.
+
+Pure functions of a call's headers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import parse_qsl
+
+from osscloud.errors import OssError
+from osscloud.operations.call import Call
+from osscloud.store import UNVERSIONED, Bucket, Headers
+
+__all__ = [
+    "BUCKET_ACLS",
+    "STORAGE_CLASSES",
+    "check_overwrite",
+    "check_tags",
+    "forbids_overwrite",
+    "invalid",
+    "object_acl",
+    "object_headers",
+    "parse_tagging",
+    "request_tags",
+    "storage_class",
+]
+
+META_PREFIX = "x-oss-meta-"
+DEFAULT_CONTENT_TYPE = "application/octet-stream"
+STORAGE_CLASSES = ("Standard", "IA", "Archive", "ColdArchive", "DeepColdArchive")
+BUCKET_ACLS = ("private", "public-read", "public-read-write")
+OBJECT_ACLS = ("default", *BUCKET_ACLS)
+
+_MAX_META = 8192
+_CONTENT_HEADERS = {
+    "content-type": "Content-Type",
+    "content-encoding": "Content-Encoding",
+    "content-language": "Content-Language",
+    "content-disposition": "Content-Disposition",
+    "cache-control": "Cache-Control",
+    "expires": "Expires",
+}
+
+
+def object_headers(call: Call) -> Headers:
+    """Content headers and user metadata of the request, as they will be answered. Raises OssError InvalidArgument when
+    the metadata is over 8 KB or a name holds an underscore."""
+    headers: dict[str, str] = {"Content-Type": DEFAULT_CONTENT_TYPE}
+    total = 0
+    for name, value in call.headers.items():
+        known = _CONTENT_HEADERS.get(name)
+        if known is not None:
+            if value:
+                headers[known] = value
+        elif name.startswith(META_PREFIX):
+            if "_" in name:
+                raise invalid(name, value, "The metadata name is invalid.")
+            total += len(name) - len(META_PREFIX) + len(value)
+            headers[name] = value
+    if total > _MAX_META:
+        raise OssError("InvalidArgument", "Meta is too large")
+    return call.store.share(headers)
+
+
+def invalid(name: str, value: str, message: str = "") -> OssError:
+    """InvalidArgument that names the argument."""
+    return OssError("InvalidArgument", message, extras={"ArgumentName": name, "ArgumentValue": value})
+
+
+def storage_class(headers: Mapping[str, str], default: str) -> str:
+    """x-oss-storage-class. Raises OssError InvalidArgument."""
+    value = headers.get("x-oss-storage-class")
+    if value is None:
+        return default
+    if value not in STORAGE_CLASSES:
+        raise invalid("x-oss-storage-class", value, "The specified storage class is invalid.")
+    return STORAGE_CLASSES[STORAGE_CLASSES.index(value)]
+
+
+def object_acl(headers: Mapping[str, str]) -> str:
+    """x-oss-object-acl, "default" without it. Raises OssError InvalidArgument."""
+    value = headers.get("x-oss-object-acl")
+    if value is None:
+        return "default"
+    if value not in OBJECT_ACLS:
+        raise invalid("x-oss-object-acl", value, "no such object access control exists")
+    return OBJECT_ACLS[OBJECT_ACLS.index(value)]
+
+
+def check_tags(tags: Mapping[str, str]) -> None:
+    """Raises OssError TooManyTags (over 10) or InvalidTag (key 1-128, value up to 256 characters)."""
+    if len(tags) > 10:
+        raise OssError("TooManyTags")
+    for name, value in tags.items():
+        if not 1 <= len(name) <= 128 or len(value) > 256:
+            raise OssError("InvalidTag", extras={"TagKey": name, "TagValue": value})
+
+
+def parse_tagging(text: str) -> dict[str, str] | None:
+    """The urlencoded pairs of x-oss-tagging; None when there are none. Raises OssError InvalidTag, TooManyTags."""
+    try:
+        pairs = parse_qsl(text, keep_blank_values=True, strict_parsing=bool(text))
+    except ValueError as error:
+        raise OssError("InvalidTag") from error
+    tags = dict(pairs)
+    if len(tags) != len(pairs):
+        raise OssError("InvalidTag", "Cannot provide multiple tags with the same key.")
+    check_tags(tags)
+    return tags or None
+
+
+def request_tags(call: Call) -> dict[str, str] | None:
+    """The tags that a write gives its object. Raises OssError AccessDenied, InvalidTag, TooManyTags."""
+    text = call.headers.get("x-oss-tagging")
+    if text is None:
+        return None
+    call.authorise("oss:PutObjectTagging", call.bucket, call.key)
+    return parse_tagging(text)
+
+
+def forbids_overwrite(headers: Mapping[str, str]) -> bool:
+    return headers.get("x-oss-forbid-overwrite", "").lower() == "true"
+
+
+def check_overwrite(bucket: Bucket, key: str, *, forbidden: bool) -> None:
+    """Raises OssError FileAlreadyExists; the header means nothing once versioning was switched on or suspended."""
+    if forbidden and bucket.versioning == UNVERSIONED and key in bucket.objects:
+        raise OssError("FileAlreadyExists", extras={"ObjectName": key})

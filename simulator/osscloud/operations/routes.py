@@ -1,0 +1,275 @@
+"""Which operation a request asks for: by method, by what it addresses and by its sub-resource.
+
+Tables only, read by any thread. What OSS has and this cloud has not is listed too, and answers NotImplemented.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from osscloud.errors import OssError
+from osscloud.message import Response
+from osscloud.operations import (
+    append,
+    bucket,
+    copy,
+    delete,
+    listing,
+    multipart,
+    object,
+    symlink,
+    tagging,
+)
+from osscloud.operations.call import Call, Grant, Operation
+from osscloud.xml import Document
+
+__all__ = ["route"]
+
+_Table = dict[str, Operation]
+
+
+def _not_implemented(name: str, action: str) -> Operation:
+    def refuse(call: Call) -> Response:
+        raise OssError("NotImplemented", f"{name} is not implemented by this service.")
+
+    return Operation(name, action, refuse)
+
+
+def _empty(root: str) -> Callable[[], bytes]:
+    return lambda: Document(root).bytes()
+
+
+def _document(root: str, leaves: Mapping[str, str]) -> Callable[[], bytes]:
+    def build() -> bytes:
+        document = Document(root)
+        document.leaves(leaves)
+        return document.bytes()
+
+    return build
+
+
+def _referer() -> bytes:
+    document = Document("RefererConfiguration")
+    document.leaves({"AllowEmptyReferer": "true", "AllowTruncateQueryString": "true", "TruncatePath": "false"})
+    document.leaf("RefererList", "")
+    return document.bytes()
+
+
+def _live_channels(call: Call) -> Response:
+    document = Document("ListLiveChannelResult")
+    document.leaves(
+        {
+            "Prefix": call.params.get("prefix", ""),
+            "Marker": call.params.get("marker", ""),
+            "MaxKeys": call.params.get("max-keys", "") or "100",
+            "IsTruncated": "false",
+        }
+    )
+    return Response(200, {}, document.bytes())
+
+
+# Configurations that cannot be set here: sub-resource, name, what GET answers (section "bucket operations" of the
+# vendor's reference), whether there is a DELETE.
+_CONFIGURATIONS: list[tuple[str, str, Callable[[Call], Response] | None, bool]] = [
+    ("logging", "BucketLogging", bucket.unset(_empty("BucketLoggingStatus")), True),
+    ("website", "BucketWebsite", bucket.not_found("NoSuchWebsiteConfiguration"), True),
+    ("lifecycle", "BucketLifecycle", bucket.not_found("NoSuchLifecycle"), True),
+    ("cors", "BucketCors", bucket.not_found("NoSuchCORSConfiguration"), True),
+    ("policy", "BucketPolicy", bucket.not_found("NoSuchBucketPolicy"), True),
+    ("policyStatus", "BucketPolicyStatus", bucket.unset(_document("PolicyStatus", {"IsPublic": "false"})), False),
+    ("referer", "BucketReferer", bucket.unset(_referer), False),
+    ("tagging", "BucketTagging", bucket.unset(lambda: tagging.tagging_document({})), True),
+    ("encryption", "BucketEncryption", bucket.not_found("NoSuchServerSideEncryptionRule"), True),
+    (
+        "requestPayment",
+        "BucketRequestPayment",
+        bucket.unset(_document("RequestPaymentConfiguration", {"Payer": "BucketOwner"})),
+        False,
+    ),
+    ("worm", "BucketWorm", bucket.not_found("NoSuchWORMConfiguration"), False),
+    (
+        "bucketArchiveDirectRead",
+        "BucketArchiveDirectRead",
+        bucket.unset(_document("ArchiveDirectReadConfiguration", {"Enabled": "false"})),
+        False,
+    ),
+    ("accessmonitor", "BucketAccessMonitor", None, False),
+    ("transferAcceleration", "BucketTransferAcceleration", None, False),
+    ("resourceGroup", "BucketResourceGroup", None, False),
+    ("inventory", "BucketInventory", None, False),
+    ("replication", "BucketReplication", None, False),
+    ("replicationLocation", "BucketReplicationLocation", None, False),
+    ("replicationProgress", "BucketReplicationProgress", None, False),
+    ("cname", "BucketCname", None, False),
+    ("httpsConfig", "BucketHttpsConfig", None, False),
+    ("publicAccessBlock", "BucketPublicAccessBlock", None, False),
+    ("style", "BucketStyle", None, False),
+    ("styleName", "BucketStyle", None, False),
+    ("qosInfo", "BucketQosInfo", None, False),
+    ("qos", "BucketQos", None, False),
+    ("callback-policy", "BucketCallbackPolicy", None, False),
+    ("metaQuery", "MetaQuery", None, False),
+    ("redundancyTransition", "BucketDataRedundancyTransition", None, False),
+    ("rtc", "BucketRTC", None, False),
+    ("comp", "BucketComp", None, False),
+    ("vod", "Vod", None, False),
+    ("asyncFetch", "AsyncFetch", None, False),
+    ("wormId", "BucketWorm", None, False),
+]
+
+_OBJECT_EXTRAS = {
+    "restore": "RestoreObject",
+    "cleanRestoredObject": "CleanRestoredObject",
+    "live": "LiveChannel",
+    "vod": "Vod",
+    "seal": "SealAppendObject",
+    "asyncFetch": "AsyncFetch",
+    "x-oss-select": "SelectObject",
+    "x-oss-process": "ProcessObject",
+    "x-oss-async-process": "AsyncProcessObject",
+    "img": "ProcessObject",
+    "cors": "OptionObject",
+}
+
+_VERBS = {"GET": "Get", "PUT": "Put", "POST": "Post", "DELETE": "Delete", "HEAD": "Head"}
+
+
+def _op(
+    name: str,
+    run: Callable[[Call], Response],
+    action: str = "",
+    *,
+    grant: Grant = "",
+    versioned: bool = False,
+    needs_bucket: bool = True,
+) -> Operation:
+    """action defaults to the name; versioned: its policy action is another one when the request has a versionId."""
+    action = action or name
+    version_action = ""
+    if versioned:
+        version_action = "oss:" + action.replace("Object", "ObjectVersion", 1)
+    return Operation(name, f"oss:{action}", run, grant, version_action, needs_bucket)
+
+
+_LIST_BUCKETS = _op("GetService", bucket.list_buckets, "ListBuckets", needs_bucket=False)
+_PUT_BUCKET = _op("PutBucket", bucket.create_bucket, needs_bucket=False)
+_GET_BUCKET = _op("GetBucket", listing.list_objects, "ListObjects")
+_GET_OBJECT = _op("GetObject", object.get_object, grant="read", versioned=True)
+_HEAD_OBJECT = _op("HeadObject", object.get_object, "GetObject", grant="read", versioned=True)
+_PUT_OBJECT = _op("PutObject", object.put_object, grant="write")
+_COPY_OBJECT = _op("CopyObject", copy.copy_object, "PutObject", grant="write")
+_PART_COPY = _op("UploadPartCopy", multipart.upload_part_copy, "PutObject", grant="write")
+
+# (method) -> sub-resource -> operation; "" is the operation without any sub-resource.
+_BUCKET: dict[str, _Table] = {
+    "GET": {
+        "acl": _op("GetBucketAcl", bucket.get_bucket_acl),
+        "bucketInfo": _op("GetBucketInfo", bucket.get_info),
+        "live": _op("ListLiveChannel", _live_channels),
+        "location": _op("GetBucketLocation", bucket.get_location),
+        "stat": _op("GetBucketStat", bucket.get_stat),
+        "uploads": _op("ListMultipartUploads", listing.list_uploads),
+        "versioning": _op("GetBucketVersioning", bucket.get_versioning),
+        "versions": _op("ListObjectVersions", listing.list_versions),
+        "": _GET_BUCKET,
+    },
+    "HEAD": {"": _op("HeadBucket", bucket.head_bucket, "GetBucketInfo")},
+    "PUT": {
+        "acl": _op("PutBucketAcl", bucket.put_bucket_acl),
+        "versioning": _op("PutBucketVersioning", bucket.put_versioning),
+        "": _PUT_BUCKET,
+    },
+    "POST": {
+        "delete": _op("DeleteObjects", delete.delete_multiple, "DeleteObject"),
+        "": _not_implemented("PostObject", "oss:PutObject"),
+    },
+    "DELETE": {"": _op("DeleteBucket", bucket.delete_bucket)},
+    "OPTIONS": {"": _not_implemented("OptionObject", "oss:GetBucketCors")},
+}
+
+_OBJECT: dict[str, _Table] = {
+    "GET": {
+        "acl": _op("GetObjectAcl", object.get_object_acl),
+        "symlink": _op("GetObjectSymlink", symlink.get_symlink, "GetObject", grant="read", versioned=True),
+        "tagging": _op("GetObjectTagging", tagging.get_tagging, versioned=True),
+        "uploadId": _op("ListParts", multipart.list_parts),
+        "objectMeta": _op("GetObjectMeta", object.get_object_meta, "GetObject", grant="read", versioned=True),
+        "": _GET_OBJECT,
+    },
+    "HEAD": {
+        "objectMeta": _op("GetObjectMeta", object.get_object_meta, "GetObject", grant="read", versioned=True),
+        "": _HEAD_OBJECT,
+    },
+    "PUT": {
+        "acl": _op("PutObjectAcl", object.put_object_acl),
+        "symlink": _op("PutObjectSymlink", symlink.put_symlink, "PutObject", grant="write"),
+        "tagging": _op("PutObjectTagging", tagging.put_tagging, versioned=True),
+        "uploadId": _op("UploadPart", multipart.upload_part, "PutObject", grant="write"),
+        "partNumber": _op("UploadPart", multipart.upload_part, "PutObject", grant="write"),
+        "": _PUT_OBJECT,
+    },
+    "POST": {
+        "append": _op("AppendObject", append.append_object, "PutObject", grant="write"),
+        "uploads": _op("InitiateMultipartUpload", multipart.initiate_upload, "PutObject", grant="write"),
+        "uploadId": _op("CompleteUpload", multipart.complete_upload, "PutObject", grant="write"),
+        "": _not_implemented("PostObject", "oss:PutObject"),
+    },
+    "DELETE": {
+        "tagging": _op("DeleteObjectTagging", tagging.delete_tagging, versioned=True),
+        "uploadId": _op("AbortMultipartUpload", multipart.abort_upload),
+        "": _op("DeleteObject", delete.delete_object, grant="write", versioned=True),
+    },
+    "OPTIONS": {"": _not_implemented("OptionObject", "oss:GetBucketCors")},
+}
+
+_SERVICE: dict[str, _Table] = {
+    "GET": {"regions": _not_implemented("DescribeRegions", "oss:DescribeRegions"), "": _LIST_BUCKETS},
+}
+
+_COPYING = {"PutObject": _COPY_OBJECT, "UploadPart": _PART_COPY}
+
+
+def _complete_tables() -> None:
+    for param, name, read, deletable in _CONFIGURATIONS:
+        for method, verb in _VERBS.items():
+            operation = _not_implemented(verb + name, f"oss:{verb}{name}")
+            if method == "GET" and read is not None:
+                operation = _op(verb + name, read)
+            elif method == "DELETE" and deletable:
+                operation = _op(verb + name, bucket.delete_unset)
+            _BUCKET[method].setdefault(param, operation)
+    for param, name in _OBJECT_EXTRAS.items():
+        for method in _VERBS:
+            if (method, param) not in {("GET", "x-oss-process"), ("HEAD", "x-oss-process")}:
+                _OBJECT[method].setdefault(param, _not_implemented(name, f"oss:{name}"))
+
+
+_complete_tables()
+
+
+def route(method: str, bucket_name: str, key: str, params: Mapping[str, str], *, copies: bool) -> Operation:
+    """The operation of a request. copies: it has x-oss-copy-source. Never fails: what the resource has no operation for
+    becomes one that answers MethodNotAllowed."""
+    tables = _OBJECT if key else _BUCKET if bucket_name else _SERVICE
+    table = tables.get(method)
+    if table is None:
+        return _NOT_ALLOWED
+    operation = None
+    for param in params:
+        if param:
+            operation = table.get(param)
+            if operation is not None:
+                break
+    if operation is None:
+        operation = table.get("", _NOT_ALLOWED)
+    if copies:
+        operation = _COPYING.get(operation.name, operation)
+    return operation
+
+
+def _refuse_method(call: Call) -> Response:
+    kind = "Object" if call.key else "Bucket" if call.bucket_name else "Service"
+    raise OssError("MethodNotAllowed", extras={"Method": call.method, "ResourceType": kind})
+
+
+_NOT_ALLOWED = Operation("-", "oss:Unknown", _refuse_method, needs_bucket=False)
