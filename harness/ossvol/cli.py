@@ -1,0 +1,279 @@
+"""The `ossvol` command.
+
+Only the command line: each command imports what it needs when it runs, so that `--help` and mistakes answer at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Literal, NoReturn
+
+import typer
+
+from ossvol.exit_codes import ExitCode
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="ossvol",
+    help="A laboratory for OSS volumes: replays the vendor's volume FAQ on a faithful ossfs over a fake OSS cloud.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+class Via(StrEnum):
+    """kernel: real FUSE mounts and processes; direct: in this process, needs nothing."""
+
+    kernel = "kernel"
+    direct = "direct"
+
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, nothing else.")]
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
+) -> None:
+    if version:
+        from importlib.metadata import version as installed
+
+        print(f"ossvol {installed('ossvol')}")
+        raise typer.Exit(ExitCode.OK)
+
+
+@app.command()
+def run(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[ID|PREFIX|FILE|DIR]...", help="What to run; all when left out.")
+    ] = None,
+    *,
+    via: Annotated[Via | None, typer.Option(help="Default: kernel where it works, otherwise direct.")] = None,
+    ossfs: Annotated[str, typer.Option(metavar="PATH", help="A real ossfs binary instead of the simulated one.")] = "",
+    ossfs_version: Annotated[
+        str, typer.Option(metavar="V", help="Simulated release; default: what each scenario asks for.")
+    ] = "",
+    workers: Annotated[int, typer.Option("-n", min=1, metavar="N", help="Worker processes.")] = 1,
+    junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write JUnit XML.")] = None,
+    json: Json = False,
+    shard: Annotated[str, typer.Option(metavar="I/N", help="Only the I-th of N parts.")] = "",
+) -> None:
+    """Run scenarios.
+
+    Exit codes: 0 all passed, 1 some failed, 2 usage or file error, 3 internal error, 4 environment missing, 5 nothing
+    ran.
+    """
+    from ossvol import run_command
+
+    with _errors():
+        code = run_command.run(
+            names or [],
+            via=_via(via),
+            ossfs=ossfs,
+            ossfs_version=ossfs_version,
+            workers=workers,
+            junit=junit,
+            json=json,
+            shard=shard,
+        )
+        sys.stdout.flush()
+    raise typer.Exit(code)
+
+
+def _via(via: Via | None) -> Literal["kernel", "direct"] | None:
+    return None if via is None else "kernel" if via is Via.kernel else "direct"
+
+
+@app.command()
+def lint(
+    paths: Annotated[list[Path] | None, typer.Argument(metavar="[FILE|DIR]...")] = None,
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of scenario files.")] = False,
+    json: Json = False,
+) -> None:
+    """Check scenario files: every mistake as file:line:col: code message."""
+    import json as json_module
+
+    from ossvol.config import own_scenarios
+    from ossvol.discovery import find_files
+    from ossvol.errors import ScenarioErrors, UsageError
+
+    with _errors():
+        if schema:
+            from ossvol.scenario.schema import render
+
+            sys.stdout.write(render())
+            raise typer.Exit(ExitCode.OK)
+        from ossvol.scenario import load_all
+
+        files: list[Path] = []
+        for path in paths or [own_scenarios()]:
+            found = list(find_files(path)) if path.is_dir() else [path]
+            if not found:
+                raise UsageError(f"{path}: no scenario files below this directory")
+            files += found
+        try:
+            load_all(dict.fromkeys(files))
+            problems = []
+        except ScenarioErrors as errors:
+            problems = list(errors.problems)
+        if json:
+            fields = ("file", "line", "column", "code", "message", "hint")
+            entries = [{name: getattr(problem, name) for name in fields} for problem in problems]
+            print(json_module.dumps({"version": 1, "files": len(files), "problems": entries}, ensure_ascii=False))
+        elif problems:
+            print("\n".join(str(problem) for problem in problems), file=sys.stderr)
+        else:
+            print(f"{len(files)} scenario file{'s' if len(files) != 1 else ''}, no mistakes")
+        if problems:
+            raise typer.Exit(ExitCode.USAGE)
+
+
+@app.command("list")
+def list_(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[ID|PREFIX|FILE|DIR]...")] = None, json: Json = False
+) -> None:
+    """List scenarios: id, title, FAQ section."""
+    import json as json_module
+
+    from ossvol.discovery import select
+
+    with _errors():
+        found = select(names or [])
+        if json:
+            entries = [
+                {
+                    "id": one.id,
+                    "title": one.scenario.title.model_dump(),
+                    "faq": one.scenario.faq,
+                    "cause": one.scenario.cause_id or None,
+                    "ossfs": one.scenario.versions.ossfs if one.scenario.versions else None,
+                    "file": one.file,
+                }
+                for one in found
+            ]
+            print(json_module.dumps({"version": 1, "scenarios": entries}, ensure_ascii=False))
+            return
+        width = max(len(one.id) for one in found)
+        for one in found:
+            print(
+                f"{one.id:{width}}  {one.scenario.title.en}" + (f"  ({one.scenario.faq})" if one.scenario.faq else "")
+            )
+
+
+@app.command()
+def serve(
+    *,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free port.")] = 0,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    allow_remote: Annotated[bool, typer.Option("--allow-remote", help="Let --host be no loopback address.")] = False,
+    bucket: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Bucket to create; repeatable.")] = None,
+    access_key_id: Annotated[str, typer.Option(metavar="ID", help="Default: generated.")] = "",
+    access_key_secret: Annotated[str, typer.Option(metavar="SECRET", help="Default: generated.")] = "",
+    access_log: Annotated[str | None, typer.Option(metavar="FILE", help="Append one JSON object a request.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="First line: endpoint and keys as JSON.")] = False,
+) -> None:
+    """Serve the fake OSS cloud alone, until Ctrl-C."""
+    from ossvol.serve import serve as serve_cloud
+
+    with _errors():
+        code = serve_cloud(
+            host=host,
+            port=port,
+            allow_remote=allow_remote,
+            buckets=bucket or [],
+            access_key_id=access_key_id,
+            access_key_secret=access_key_secret,
+            access_log=access_log,
+            json=json,
+        )
+    raise typer.Exit(code)
+
+
+@app.command()
+def doctor(json: Json = False) -> None:
+    """Say what works on this machine, and what to install. Exit code 4 where kernel mounts are impossible."""
+    import dataclasses
+    import json as json_module
+
+    from ossvol.doctor import checks
+
+    with _errors():
+        found = checks()
+        works = all(check.ok for check in found if check.needed)
+        if json:
+            entries = [dataclasses.asdict(check) for check in found]
+            print(json_module.dumps({"version": 1, "kernel": works, "checks": entries}))
+        else:
+            for check in found:
+                mark = "ok     " if check.ok else "MISSING" if check.needed else "none   "
+                print(f"{mark} {check.name:14} {check.detail}" + (f"   fix: {check.remedy}" if check.remedy else ""))
+            print(
+                "ossvol run uses kernel mounts" if works else "ossvol run uses --via direct, which needs none of this"
+            )
+    raise typer.Exit(ExitCode.OK if works else ExitCode.ENVIRONMENT)
+
+
+@app.command()
+def new(
+    scenario_id: Annotated[str, typer.Argument(metavar="ID", help='For example "shop/upload-is-private".')],
+    directory: Annotated[Path, typer.Option(metavar="DIR", help="Where scenarios are kept.")] = Path("scenarios"),
+) -> None:
+    """Write a scenario to start from: DIR/ID.yaml."""
+    from ossvol.errors import ScenarioErrors, UsageError
+    from ossvol.scenario import loads
+    from ossvol.skeleton import skeleton
+
+    with _errors():
+        text = skeleton(scenario_id)
+        try:
+            loads(text)
+        except ScenarioErrors as errors:
+            raise UsageError(f'"{scenario_id}" is no scenario id: lower-case words, "-" and "/" only') from errors
+        path = directory / f"{scenario_id}.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with path.open("x", encoding="utf-8") as file:
+                file.write(text)
+        except FileExistsError as error:
+            raise UsageError(f"{path} exists already") from error
+        print(path)
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    """What a user can do something about becomes a message and an exit code."""
+    from osscluster.errors import EnvironmentMissing
+    from ossvol.errors import ScenarioErrors, UsageError
+
+    try:
+        yield
+    except ScenarioErrors as errors:
+        _fail("\n".join(str(problem) for problem in errors.problems), ExitCode.USAGE)
+    except UsageError as error:
+        _fail(f"ossvol: {error}", ExitCode.USAGE)
+    except EnvironmentMissing as missing:
+        _fail(f"ossvol: {missing.reason}; fix: {missing.remedy}", ExitCode.ENVIRONMENT)
+
+
+def _fail(text: str, code: ExitCode) -> NoReturn:
+    print(text, file=sys.stderr)
+    raise typer.Exit(code)
+
+
+def main() -> None:
+    """Entry point of the console script. Exits; an exception that nobody expected is exit code 3 and a traceback."""
+    try:
+        app()
+    except Exception:  # noqa: BLE001 - the outermost frame: a defect must not look like a failed scenario (1)
+        import traceback
+
+        traceback.print_exc()
+        print("ossvol: this is a defect of ossvol; please report it with the text above", file=sys.stderr)
+        sys.exit(ExitCode.INTERNAL)

@@ -1,0 +1,242 @@
+"""What a scenario's `given` describes, made real on one engine: bucket, objects, access key, volumes, containers.
+
+One environment serves one replay and is closed afterwards. Used from the runner's thread only.
+"""
+
+from __future__ import annotations
+
+import mimetypes
+import stat
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from osscluster.volume import Stat, Syscalls, Volume, VolumeSpec
+from ossvol.other_client import OtherClient
+from ossvol.scenario.model import ContainerSpec, Given, MountChange, ObjectSpec, VolumeGiven
+
+if TYPE_CHECKING:
+    from osscloud.accounts import AccessKey, Policy
+    from osscluster.cloud import Cloud
+    from osscluster.volume import Engine
+
+__all__ = ["Environment", "Handle", "MountedVolume", "StepImpossible", "content_of_size", "default_content_type"]
+
+_PATTERN = b"0123456789abcdef" * 4096
+# Without the machine's own tables: a scenario must not depend on where it runs.
+_MIME = mimetypes.MimeTypes(filenames=())
+
+
+class StepImpossible(Exception):
+    """The step makes no sense where the scenario has come to (a mount that is mounted already). The text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Handle:
+    """An open file of a container."""
+
+    syscalls: Syscalls
+    fd: int
+    volume: str
+    container: str
+
+
+@dataclass(slots=True)
+class MountedVolume:
+    """A volume of the scenario: how it is to be mounted, and the mount when there is one."""
+
+    name: str
+    spec: VolumeSpec
+    volume: Volume | None = None
+
+
+class Environment:
+    """engine: fresh, or clean from the last environment. version: the ossfs release of volumes that name none."""
+
+    def __init__(self, engine: Engine, cloud: Cloud, given: Given, version: str) -> None:
+        self.engine = engine
+        self.cloud = cloud
+        self.given = given
+        self.bucket = given.bucket.name
+        self.handles: dict[str, Handle] = {}
+        self._containers = {"root": ContainerSpec(), **given.containers}
+        self._pids: dict[int, str] = {}
+        self._secret_wrong = given.credentials.secret == "wrong"
+        accounts = cloud.service.accounts
+        self._other_key = accounts.create_key()
+        self.key = self._new_key()
+        cloud.admin.create_bucket(self.bucket, versioning=given.bucket.versioning or "")
+        for entry in given.objects:
+            self._put_given(entry)
+        self.volumes = {
+            name: MountedVolume(name, self._spec(volume, version)) for name, volume in self._given_volumes().items()
+        }
+
+    # --- access keys ---
+
+    def _new_key(self) -> AccessKey:
+        accounts = self.cloud.service.accounts
+        key = accounts.create_key()
+        wanted = self.given.credentials
+        if wanted.allow is not None or wanted.deny:
+            accounts.set_policy(key.id, self._policy(wanted.allow, wanted.deny))
+        if wanted.status == "Disabled":
+            accounts.disable(key.id)
+        elif wanted.status == "Unknown":
+            accounts.delete(key.id)
+        return key
+
+    def _policy(self, allow: list[str] | None, deny: list[str]) -> Policy:
+        from osscloud.accounts import Policy, Statement
+
+        resources = (f"acs:oss:*:*:{self.bucket}", f"acs:oss:*:*:{self.bucket}/*")
+        statements = [Statement("Allow", tuple(["*"] if allow is None else allow), resources)]
+        if deny:
+            statements.append(Statement("Deny", tuple(deny), resources))
+        return Policy(tuple(statements))
+
+    def _passwd(self) -> str:
+        secret = self.key.secret[::-1] if self._secret_wrong else self.key.secret
+        return f"{self.bucket}:{self.key.id}:{secret}\n"
+
+    def rotate_key(self) -> None:
+        """A new key replaces the one in use, which is disabled; the password file has the new one from now on."""
+        accounts = self.cloud.service.accounts
+        old = self.key
+        self.key = accounts.create_key()
+        self._secret_wrong = False
+        if accounts.find(old.id) is not None:
+            accounts.disable(old.id)
+        for mounted in self.volumes.values():
+            mounted.spec = replace(mounted.spec, passwd=self._passwd())
+            if mounted.volume is not None:
+                mounted.volume.update_passwd(mounted.spec.passwd)
+
+    def disable_key(self) -> None:
+        self.cloud.service.accounts.disable(self.key.id)
+
+    # --- the bucket ---
+
+    @property
+    def other_client(self) -> OtherClient:
+        return OtherClient(self.cloud.service, self._other_key, self.cloud.clock)
+
+    def _put_given(self, entry: ObjectSpec) -> None:
+        meta = dict(entry.meta)
+        if entry.via == "ossfs":
+            meta = {**self._ossfs_meta(entry), **meta}
+        body = content_of_size(entry.size) if entry.size is not None else (entry.body or "").encode()
+        for number in range(entry.count or 1):
+            key = entry.key.replace("{n}", str(number)) if entry.count else entry.key
+            self.cloud.admin.put(
+                self.bucket,
+                key,
+                body,
+                content_type=entry.content_type or default_content_type(key, entry.via),
+                meta=meta,
+                storage_class=entry.storage_class,
+            )
+            if entry.deleted:
+                self.cloud.admin.delete(self.bucket, key)
+
+    def _ossfs_meta(self, entry: ObjectSpec) -> dict[str, str]:
+        """What ossfs stores: decimal mode, with type bits for files only (measured, ossfs 1.91.10 mkdir and create)."""
+        directory = entry.key.endswith("/")
+        mode = entry.mode if entry.mode is not None else (0o755 if directory else 0o644)
+        now = f"{self.cloud.clock.now():.0f}"
+        return {
+            "mode": str(mode if directory else stat.S_IFREG | mode),
+            "uid": str(entry.uid or 0),
+            "gid": str(entry.gid or 0),
+            "mtime": now,
+        }
+
+    # --- volumes and containers ---
+
+    def _given_volumes(self) -> Mapping[str, VolumeGiven]:
+        if self.given.volumes is not None:
+            return self.given.volumes
+        return {"": self.given.volume} if self.given.volume is not None else {}
+
+    def _spec(self, volume: VolumeGiven, version: str) -> VolumeSpec:
+        return VolumeSpec(
+            bucket=self.bucket,
+            path=volume.path,
+            options=volume.options,
+            version=volume.version or version,
+            passwd=self._passwd(),
+            mime_types=volume.mime_types,
+        )
+
+    def pick(self, name: str | None) -> MountedVolume:
+        """The volume that a step means; without a name the only one."""
+        if name is None and len(self.volumes) == 1:
+            return next(iter(self.volumes.values()))
+        return self.volumes[name or ""]
+
+    def mounted(self, name: str | None) -> Volume:
+        """Raises StepImpossible when it is not mounted."""
+        volume = self.pick(name).volume
+        if volume is None:
+            raise StepImpossible("the volume is not mounted")
+        return volume
+
+    def mount(self, name: str | None, change: MountChange | None) -> None:
+        """Mounts with what `change` says; that stays for later mounts. Raises MountFailed, StepImpossible."""
+        mounted = self.pick(name)
+        if mounted.volume is not None:
+            raise StepImpossible("the volume is mounted already: remount, or unmount first")
+        if change is not None:
+            mounted.spec = replace(mounted.spec, **change.model_dump(exclude_none=True))
+        mounted.volume = self.engine.mount(mounted.spec)
+
+    def unmount(self, name: str | None) -> None:
+        """Raises OSError EBUSY while files are open."""
+        mounted = self.pick(name)
+        self.mounted(name).unmount()
+        mounted.volume = None
+        for handle in [key for key, value in self.handles.items() if value.volume == mounted.name]:
+            del self.handles[handle]
+
+    def syscalls(self, volume: str | None, container: str, *, command: str = "") -> Syscalls:
+        """The process of a container on a volume; `command`: a process of another name with the same identity."""
+        spec = self._containers[container]
+        process = self.mounted(volume).container(
+            command or container, uid=spec.uid, gid=spec.gid, groups=tuple(spec.groups), umask=spec.umask
+        )
+        self._pids[process.pid] = container
+        return process
+
+    def container_of(self, pid: int) -> str:
+        """Name of the container that a pid belongs to, the pid itself when it is none."""
+        return self._pids.get(pid, str(pid))
+
+    def mount_all(self) -> None:
+        """Mounts what is not mounted yet. Raises MountFailed."""
+        for name, mounted in self.volumes.items():
+            if mounted.volume is None:
+                self.mount(name, None)
+
+
+def content_of_size(size: int) -> bytes:
+    """`size` bytes of a fixed pattern."""
+    return (_PATTERN * (size // len(_PATTERN) + 1))[:size]
+
+
+def default_content_type(key: str, via: str) -> str:
+    """What a client sends that nobody told a type: ossfs by its own rule for directories, the others by the name."""
+    if key.endswith("/"):
+        return "application/x-directory" if via == "ossfs" else "application/octet-stream"
+    if via == "ossfs":
+        return "application/octet-stream"
+    return _MIME.guess_type(key)[0] or "application/octet-stream"
+
+
+def walk(syscalls: Syscalls, path: str) -> Iterator[tuple[str, Stat]]:
+    """Every name below `path` with its lstat, a directory before what is in it. Raises OSError."""
+    for entry in syscalls.listdir(path):
+        child = f"{path}/{entry.name}" if path else entry.name
+        found = syscalls.lstat(child)
+        yield child, found
+        if stat.S_ISDIR(found.mode):
+            yield from walk(syscalls, child)

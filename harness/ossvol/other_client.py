@@ -1,0 +1,86 @@
+"""Another client of the bucket, as an SDK is: signed requests, straight to the service, logged under its own name.
+
+Used by scenario steps that must show what somebody without a mount sees and pays. Not a general OSS client: head, list
+and restore. Called from the runner's thread.
+"""
+
+from __future__ import annotations
+
+import base64
+import email.utils
+import errno
+import hmac
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlencode
+
+from osscloud.clock import Clock
+from osscloud.message import Request, Response
+
+if TYPE_CHECKING:
+    from osscloud.accounts import AccessKey
+    from osscloud.service import OssService
+
+__all__ = ["OtherClient"]
+
+_USER_AGENT = "aliyun-sdk-python/2.19.1(Linux/ossvol)"
+_SIGNED = ("continuation-token", "restore", "versionId")
+
+
+class OtherClient:
+    """Signs with `key`. Errors of the server become OSError: 404 ENOENT, 403 EPERM, anything else EIO."""
+
+    def __init__(self, service: OssService, key: AccessKey, clock: Clock) -> None:
+        self._service = service
+        self._key = key
+        self._clock = clock
+
+    def head(self, bucket: str, key: str) -> Response:
+        """HeadObject."""
+        return self._send("HEAD", bucket, key)
+
+    def list_keys(self, bucket: str, prefix: str) -> list[str]:
+        """Every page of ListObjectsV2, 1,000 keys each."""
+        from defusedxml import ElementTree
+
+        keys: list[str] = []
+        token = ""
+        while True:
+            params = {"list-type": "2", "max-keys": "1000", "prefix": prefix}
+            if token:
+                params["continuation-token"] = token
+            page = ElementTree.fromstring(self._send("GET", bucket, "", params).read())
+            keys += [element.text or "" for element in page.iterfind("Contents/Key")]
+            token = page.findtext("NextContinuationToken") or ""
+            if not token:
+                return keys
+
+    def restore(self, bucket: str, key: str, days: int) -> None:
+        """RestoreObject."""
+        body = f"<RestoreRequest><Days>{days}</Days></RestoreRequest>".encode()
+        self._send("POST", bucket, key, {"restore": ""}, body)
+
+    def _send(
+        self, method: str, bucket: str, key: str, params: Mapping[str, str] | None = None, body: bytes = b""
+    ) -> Response:
+        params = params or {}
+        date = email.utils.formatdate(self._clock.now(), usegmt=True)
+        signed = "&".join(f"{k}={v}" if v else k for k, v in sorted(params.items()) if k in _SIGNED)
+        resource = f"/{bucket}/{key}" + (f"?{signed}" if signed else "")
+        text = f"{method}\n\n\n{date}\n{resource}".encode()
+        signature = base64.b64encode(hmac.digest(self._key.secret.encode(), text, "sha1")).decode()
+        query = urlencode(params, quote_via=quote)
+        target = f"/{bucket}/{quote(key)}" + (f"?{query}" if query else "")
+        headers = {
+            "host": "localhost",
+            "date": date,
+            "user-agent": _USER_AGENT,
+            "authorization": f"OSS {self._key.id}:{signature}",
+            "content-length": str(len(body)),
+        }
+        response = self._service.handle(Request(method, target, headers, body))
+        if response.status >= 400:
+            code = {404: errno.ENOENT, 403: errno.EPERM}.get(response.status, errno.EIO)
+            detail = response.header("x-oss-err") or f"HTTP {response.status}"
+            raise OSError(code, detail, key)
+        return response

@@ -1,0 +1,299 @@
+"""Runs one scenario on one engine: the symptom, every remedy, every control.
+
+`when` is replayed in a fresh environment for each remedy and each control, so nothing hides behind an earlier change;
+the environment that has just shown the symptom, untouched since, serves the first of them. Used from one thread; each
+process that runs scenarios has its own `Runner`.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from osscluster.errors import ClusterError
+from ossvol.errors import UsageError
+from ossvol.observation import compare, request_line
+from ossvol.result import Failure, Phase, PhaseStatus, Result, Status
+from ossvol.scenario.document import Path
+from ossvol.scenario.vocabulary import VersionRange, known_versions
+
+if TYPE_CHECKING:
+    from ossvol.environment import Environment
+    from ossvol.scenario import LoadedScenario
+    from ossvol.scenario.model import StepModel
+
+__all__ = ["RunOptions", "Runner", "version_of_binary"]
+
+_REQUESTS_SHOWN = 20
+
+Via = Literal["kernel", "direct"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """via: the engine. ossfs: path of a real binary, "" for the simulation. ossfs_version: release to simulate, "" for
+    the one that each scenario asks for (of a real binary: what it says itself)."""
+
+    via: Via
+    ossfs: str = ""
+    ossfs_version: str = ""
+
+    def arguments(self) -> list[str]:
+        """As they are written on the command line."""
+        words = ["--via", self.via]
+        if self.ossfs:
+            words += ["--ossfs", self.ossfs]
+        elif self.ossfs_version:
+            words += ["--ossfs-version", self.ossfs_version]
+        return words
+
+
+def version_of_binary(path: str) -> str:
+    """What `path --version` says it is ("1.91.10"). Raises UsageError when it is no ossfs."""
+    try:
+        done = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise UsageError(f"--ossfs {path}: {error}") from error
+    found = re.search(r"\bV?(\d+\.\d+\.\d+)", done.stdout)
+    if found is None:
+        raise UsageError(f"--ossfs {path}: it does not tell its version ({(done.stdout or done.stderr).strip()[:80]})")
+    return found[1]
+
+
+@dataclass(frozen=True, slots=True)
+class _Branch:
+    """A remedy or a control: the change and the assertions after it, with their paths in the file."""
+
+    phase: Phase
+    title: str
+    steps: tuple[tuple[Path, StepModel], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a failure happened. step: what was to be done, as text."""
+
+    phase: Phase
+    branch: str
+    line: int
+    step: str
+
+
+@dataclass(slots=True)
+class _Progress:
+    """What one run of a scenario has found so far."""
+
+    phases: dict[Phase, PhaseStatus] = field(default_factory=dict)
+    failures: list[Failure] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+class Runner:
+    """Close it, or use it as a context manager: nothing of a run stays behind."""
+
+    def __init__(self, options: RunOptions) -> None:
+        self.options = options
+        self._binary_version = version_of_binary(options.ossfs) if options.ossfs else ""
+        self._open = ExitStack()
+
+    def __enter__(self) -> Runner:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the environment in use, if there is one. Safe to call twice."""
+        self._open.close()
+
+    def version_for(self, loaded: LoadedScenario) -> tuple[str, str]:
+        """The release to run with and "", or "" and why the scenario cannot run."""
+        from ossfuse.profile import DEFAULT_VERSION
+
+        scenario = loaded.scenario
+        wanted = VersionRange.parse(scenario.versions.ossfs) if scenario.versions else None
+        forced = self._binary_version or self.options.ossfs_version
+        if forced:
+            if wanted is not None and not wanted.holds(forced):
+                return "", f"is about ossfs {wanted.text}, this is {forced}"
+            return forced, ""
+        if wanted is None:
+            return DEFAULT_VERSION, ""
+        chosen = wanted.choose(known_versions(), preferred=DEFAULT_VERSION)
+        return (chosen, "") if chosen else ("", f"no simulated ossfs is {wanted.text}")
+
+    def run(self, loaded: LoadedScenario) -> Result:
+        """Never raises for what the scenario does; a defect of the tool itself is `Result.error`."""
+        scenario = loaded.scenario
+        started = time.perf_counter()
+        version, reason = self.version_for(loaded)
+        if scenario.via is not None and self.options.via not in scenario.via:
+            reason = f"runs via {' or '.join(scenario.via)} only: {scenario.via_reason}"
+        progress = _Progress()
+        error = ""
+        if not reason:
+            try:
+                self._run(loaded, version, progress)
+            except Exception:  # noqa: BLE001 - one broken scenario must not end a run of many; it is reported as such
+                error = traceback.format_exc()
+            finally:
+                self.close()
+        status = Status.SKIPPED if reason else Status.FAILED if progress.failures or error else Status.PASSED
+        return Result(
+            id=scenario.scenario,
+            title=scenario.title.en,
+            faq=scenario.faq or "",
+            cause=scenario.cause_id,
+            file=loaded.file,
+            status=status,
+            via=self.options.via,
+            ossfs=version or self._binary_version or self.options.ossfs_version,
+            seconds=time.perf_counter() - started,
+            symptom=progress.phases.get(Phase.SYMPTOM),
+            remedy=progress.phases.get(Phase.REMEDY),
+            control=progress.phases.get(Phase.CONTROL),
+            reason=reason or "; ".join(progress.notes),
+            failures=tuple(progress.failures),
+            error=error,
+        )
+
+    # --- one scenario ---
+
+    def _run(self, loaded: LoadedScenario, version: str, progress: _Progress) -> None:
+        branches = list(_branches(loaded))
+        for branch in branches:
+            progress.phases[branch.phase] = Status.SKIPPED
+        env = self._environment(loaded, version)
+        failure = self._replay(env, loaded, "")
+        progress.phases[Phase.SYMPTOM] = Status.FAILED if failure else Status.PASSED
+        if failure:
+            progress.failures.append(failure)
+            return
+        fresh: Environment | None = env
+        for branch in branches:
+            if other := self._other_version(branch, version):
+                progress.notes.append(f"{branch.phase} {branch.title or 'without title'}: needs ossfs {other}")
+                continue
+            if fresh is None:
+                fresh = self._environment(loaded, version)
+                failure = self._replay(fresh, loaded, branch.title)
+            else:
+                failure = None
+            failure = failure or self._steps(fresh, loaded, branch.phase, branch.title, branch.steps)
+            fresh = None
+            if failure:
+                progress.failures.append(failure)
+                progress.phases[branch.phase] = Status.FAILED
+            elif progress.phases[branch.phase] is Status.SKIPPED:
+                progress.phases[branch.phase] = Status.PASSED
+
+    def _other_version(self, branch: _Branch, version: str) -> str:
+        """The release that a branch mounts although a real binary of another one was given; "" when it can run."""
+        from ossvol.scenario.model import MountStep, RemountStep
+
+        if not self._binary_version:
+            return ""
+        for _, step in branch.steps:
+            change = step.mount if isinstance(step, MountStep) else None
+            change = step.remount if isinstance(step, RemountStep) else change
+            if change is not None and change.version not in (None, version):
+                return str(change.version)
+        return ""
+
+    def _environment(self, loaded: LoadedScenario, version: str) -> Environment:
+        from osscluster.engine import make_engine
+        from ossvol.environment import Environment
+
+        self.close()
+        engine = make_engine(self.options.via, ossfs=self.options.ossfs or None)
+        self._open.callback(engine.close)
+        return Environment(engine, engine.cloud, loaded.scenario.given, version)
+
+    def _replay(self, env: Environment, loaded: LoadedScenario, branch: str) -> Failure | None:
+        """The implicit mount and `when`."""
+        from ossvol.scenario.model import MountStep
+
+        when = loaded.scenario.when
+        if not isinstance(when[0], MountStep):
+            from osscluster.volume import MountFailed
+
+            try:
+                env.mount_all()
+            except (MountFailed, ClusterError) as error:
+                seen = (
+                    f"exit code {error.returncode}: {error.message}" if isinstance(error, MountFailed) else str(error)
+                )
+                place = _Place(Phase.SYMPTOM, branch, loaded.line(("given", "volume")), "mount")
+                return self._failure(loaded, place, expected="it is mounted", seen=seen)
+        steps = tuple((("when", index), step) for index, step in enumerate(when))
+        return self._steps(env, loaded, Phase.SYMPTOM, branch, steps)
+
+    def _steps(
+        self,
+        env: Environment,
+        loaded: LoadedScenario,
+        phase: Phase,
+        branch: str,
+        steps: Sequence[tuple[Path, StepModel]],
+    ) -> Failure | None:
+        """The first step that does not show what it should, or None."""
+        from ossvol.actions import observe
+        from ossvol.environment import StepImpossible
+
+        for path, step in steps:
+            place = _Place(phase, branch, loaded.line(path), step_text(step))
+            try:
+                seen = observe(env, step)
+            except (StepImpossible, ClusterError) as error:
+                return self._failure(loaded, place, expected="the step can be made", seen=str(error))
+            if mismatches := compare(step.expect, seen):
+                requests = [request_line(record) for record in seen.records[:_REQUESTS_SHOWN]]
+                if len(seen.records) > _REQUESTS_SHOWN:
+                    requests.append(f"... and {len(seen.records) - _REQUESTS_SHOWN} more")
+                return self._failure(
+                    loaded,
+                    place,
+                    expected=", ".join(mismatch.expected for mismatch in mismatches),
+                    seen=", ".join(mismatch.seen for mismatch in mismatches),
+                    requests=requests,
+                )
+        return None
+
+    def _failure(
+        self, loaded: LoadedScenario, place: _Place, *, expected: str, seen: str, requests: Sequence[str] = ()
+    ) -> Failure:
+        reproduce = shlex.join(["ossvol", "run", loaded.file, *self.options.arguments()])
+        return Failure(
+            loaded.file, place.line, place.phase, place.branch, place.step, expected, seen, tuple(requests), reproduce
+        )
+
+
+def _branches(loaded: LoadedScenario) -> Iterator[_Branch]:
+    scenario = loaded.scenario
+    short = scenario.remedy is not None
+    for index, remedy in enumerate(scenario.alternatives):
+        base: Path = () if short else ("remedies", index)
+        lists = (("remedy" if short else "do", remedy.do), ("resolved", remedy.resolved))
+        yield _Branch(Phase.REMEDY, remedy.title or "", _paths(base, lists))
+    for index, control in enumerate(scenario.control):
+        lists = (("do", control.do), ("then", control.then))
+        yield _Branch(Phase.CONTROL, control.title or "", _paths(("control", index), lists))
+
+
+def _paths(base: Path, lists: Sequence[tuple[str, Sequence[StepModel]]]) -> tuple[tuple[Path, StepModel], ...]:
+    return tuple(((*base, name, index), step) for name, steps in lists for index, step in enumerate(steps))
+
+
+def step_text(step: StepModel) -> str:
+    """A step as a line of YAML, without its expectations."""
+    import yaml
+
+    data = step.model_dump(by_alias=True, exclude_unset=True, exclude={"expect", "note"})
+    return yaml.safe_dump(data, default_flow_style=True, sort_keys=False, width=10_000, allow_unicode=True).strip()
