@@ -180,6 +180,9 @@ class HttpTransport:
     that name to resolve, as for the real client; names below "localhost" are this machine.
     """
 
+    concurrent = True
+    """Several requests at once gain time, so a client may send parts side by side."""
+
     def __init__(self, options: TransportOptions) -> None:
         self._endpoint = Endpoint.parse(options.url)
         self._connect_timeout = options.connect_timeout or None

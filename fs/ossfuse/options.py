@@ -17,6 +17,7 @@ import re
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from ossfuse.profile import NegativeCache, Profile
 
@@ -186,6 +187,8 @@ class MountOptions:
     logfile: str = ""
     log_level: str = "crit"
     log_time_stamp: bool = True
+    check_cache_signal: bool = False
+    utility: str = ""
     fuse_options: tuple[str, ...] = ()
 
 
@@ -265,7 +268,7 @@ OPTIONS: Mapping[str, Option] = _table(
     Option("f2", Value.FLAG, "log_level"),
     Option("no_time_stamp_msg", Value.FLAG, "log_time_stamp", setting=False),
     Option("curldbg", Value.EITHER),
-    Option("set_check_cache_sigusr1", Value.EITHER),
+    Option("set_check_cache_sigusr1", Value.EITHER, "check_cache_signal"),
     Option("accessKeyId", Value.TEXT),
     Option("secretAccessKey", Value.TEXT),
     Option("fd_page_size", Value.NUMBER),
@@ -597,7 +600,8 @@ class _Parser:
             values.setdefault("default_permission", self.profile.file_mode_missing)
         values["fuse_options"] = tuple(self.fuse_options)
         known = {row.name for row in dataclasses.fields(MountOptions)}
-        return MountOptions(**{name: value for name, value in values.items() if name in known})  # type: ignore[arg-type]  # the table names the fields
+        given: dict[str, Any] = {name: value for name, value in values.items() if name in known}
+        return MountOptions(**given)
 
     # --- values -----------------------------------------------------------------------------------------------------
 
@@ -865,6 +869,9 @@ class _Parser:
 
     def _set_f2(self, _: str) -> None:
         self.values["log_level"] = "dbg"
+
+    def _set_set_check_cache_sigusr1(self, _: str) -> None:
+        self.values["check_cache_signal"] = True
 
     def _set_curldbg(self, text: str) -> None:
         if text.lower() not in ("", "normal", "body"):

@@ -100,6 +100,13 @@ class Profile:
     lenient_numbers: bool = False  # 1.80: s3fs_strtoofft; 1.91: what is no number is 0
     ram_role_auto: bool = True  # 1.80: ram_role needs a value
     log_level: str = "crit"  # without dbglevel=; from 1.91.9 on err
+    mountpoint_told_first: bool = False  # 1.80: a missing mount point is told before missing credentials
+    missing_bucket_usage: bool = False  # 1.80: the usage line follows "missing BUCKET argument."
+    disk_space_text: str = "There is no enough disk space for used as cache(or temporary) directory by s3fs."
+    disk_space_amounts: bool = False  # 1.91.5 and later add what is required and what is there
+    check_wants_parallel_parts: bool = True  # space for parallel_count parts; 1.80: for one
+    utime_omit: bool = True  # 1.91: flag_utime_omit_ok; before, libfuse drops a change of one time only
+    syslog_identity: str = "ossfs"  # 1.80 logs as s3fs
     third_option_word: str = "option"  # 1.80 misspells it "optioni"
     umask_c_radix: bool = False  # 1.80 reads umask= and mp_umask= as C does: 022 octal, 22 decimal
     parse_failed_line: str = ""  # 1.91.8 and later add a last line to argument errors
@@ -167,7 +174,7 @@ class Profile:
     # --- lookups and caches (source: get_object_attribute, StatCache) ---
     forbidden_head_exists: bool = False  # 1.91.1 to 1.91.4: HEAD 403 is an existing file without metadata, measured
     forbidden_head_final: bool = False  # 1.91.5 on: HEAD 403 ends the lookup with EPERM
-    negative_cache_any_failure: bool = False  # 1.91.10, measured: EIO too is remembered as missing (defect)
+    negative_cache_any_failure: bool = True  # EIO too is remembered as missing (defect; measured with 1.91.10)
     negative_cache_hit_refreshes: bool = (
         True  # a hit makes the entry young again, measured; 1.80: not while entries expire
     )
@@ -293,6 +300,11 @@ _V1806 = Profile(
     singlepart_copy_unit=KIB,
     lenient_numbers=True,
     ram_role_auto=False,
+    mountpoint_told_first=True,
+    missing_bucket_usage=True,
+    check_wants_parallel_parts=False,
+    utime_omit=False,
+    syslog_identity="s3fs",
     third_option_word="optioni",
     umask_c_radix=True,
     default_url="",
@@ -438,6 +450,8 @@ _V1915 = dataclasses.replace(
     _V1914,
     **_line_191("1.91.5"),
     options=_OPTIONS_1915,
+    disk_space_text="There is no enough disk space for used as cache(or temporary) directory by ossfs.",
+    disk_space_amounts=True,
     complement_stat_default=True,
     forbidden_head_exists=False,
     forbidden_head_final=True,
@@ -452,7 +466,6 @@ _V1916 = dataclasses.replace(
     **_line_191("1.91.6"),
     options=_OPTIONS_1916,
     negative_cache=NegativeCache.DEFAULT,
-    negative_cache_any_failure=True,
     directory_size=4096,
     sigv1_notice=_SIGV1_NOTICE.format(when="for new uids since March 1st, 2025"),
     sigv1_notice_always=True,

@@ -1,0 +1,104 @@
+"""The command `ossfs-sim`: ossfs's own command line, plus `--ossfs-version V` to pick the release.
+
+Mounts in the background like the original: the command returns when the mount is there. Runs in the main thread of a
+process of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NoReturn
+
+from ossfuse import config
+from ossfuse.profile import DEFAULT_VERSION, UnknownVersion, find
+
+if TYPE_CHECKING:
+    from ossfuse.mount import Mount
+
+__all__ = ["main"]
+
+VERSION_OPTION = "--ossfs-version"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The exit code: 0 mounted (or help was asked for), 1 what ossfs refuses, 2 an unknown --ossfs-version, 127 no
+    libfuse. argv: without the program's name; default: of this process."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    environment = config.environment()
+    try:
+        version = _take_version(words) or config.version(environment)
+        profile = find(version)
+    except (UnknownVersion, _MissingValue) as error:
+        print(f"ossfs-sim: {error}", file=sys.stderr)
+        return 2
+    from ossfuse.mount import Mount
+
+    mount = Mount(words, profile=profile, environment=environment, program=sys.argv[0] or "ossfs-sim")
+    code = mount.prepare()
+    if code is not None:
+        return code
+    if mount.options.foreground:
+        return mount.serve()
+    return _in_background(mount)
+
+
+class _MissingValue(Exception):
+    """--ossfs-version without its value."""
+
+
+def _take_version(words: list[str]) -> str | None:
+    """Removes --ossfs-version V or --ossfs-version=V from `words`; the last one counts."""
+    found = None
+    position = 0
+    while position < len(words) and words[position] != "--":
+        word = words[position]
+        if word == VERSION_OPTION:
+            if position + 1 == len(words):
+                raise _MissingValue(f"{VERSION_OPTION} needs a value, for example {VERSION_OPTION} {DEFAULT_VERSION}")
+            found = words[position + 1]
+            del words[position : position + 2]
+        elif word.startswith(f"{VERSION_OPTION}="):
+            found = word.partition("=")[2]
+            del words[position]
+        else:
+            position += 1
+    return found
+
+
+def _in_background(mount: Mount) -> int:
+    """Serves in a process of its own session; returns 0 once it is mounted, or the exit code of a failed attempt."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    waiting, telling = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(waiting)
+        _serve_detached(mount, telling)
+    os.close(telling)
+    with os.fdopen(waiting, "rb") as pipe:
+        if pipe.read(1):
+            return 0
+    _, status = os.waitpid(child, 0)
+    return os.waitstatus_to_exitcode(status) or 1
+
+
+def _serve_detached(mount: Mount, telling: int) -> NoReturn:
+    code = 1
+
+    def mounted() -> None:
+        os.chdir("/")
+        null = os.open(os.devnull, os.O_RDWR)
+        for stream in (0, 1, 2):
+            os.dup2(null, stream)
+        os.close(null)
+        os.write(telling, b"1")
+        os.close(telling)
+
+    try:
+        os.setsid()
+        code = mount.serve(on_mounted=mounted, detached=True)
+    finally:
+        # Not sys.exit: the frames of the parent's callers are on this stack too.
+        os._exit(code)

@@ -1,0 +1,26 @@
+"""What comes from outside the command line: environment variables and the machine's files. Read nowhere else.
+
+Pure look-ups; any thread.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from ossfuse.profile import DEFAULT_VERSION
+
+__all__ = ["VERSION_VARIABLE", "environment", "version"]
+
+VERSION_VARIABLE = "OSSFS_SIM_VERSION"
+"""Picks the release that ossfs-sim behaves as, like --ossfs-version."""
+
+
+def environment() -> Mapping[str, str]:
+    """The variables of this process."""
+    return os.environ
+
+
+def version(variables: Mapping[str, str]) -> str:
+    """The release to behave as when the command line does not say."""
+    return variables.get(VERSION_VARIABLE) or DEFAULT_VERSION
