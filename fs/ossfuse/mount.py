@@ -90,9 +90,9 @@ def run(
     """Mounts and serves in this process, in the foreground; the exit code.
 
     argv: ossfs's command line without the program's name. version: the release. control: path of the control socket to
-    make. ready_fd: gets b"1" when the real command would return 0 (from then on the kernel queues what callers ask)
-    and is closed. clock_offset: seconds that the mount's clock is ahead. mime_text: content of /etc/mime.types, None:
-    the machine's own. Raises UnknownVersion.
+    make. ready_fd: gets b"1" when the mount is there and has passed the check of its init (from then on the kernel
+    queues what callers ask) and is closed. clock_offset: seconds that the mount's clock is ahead. mime_text: content of
+    /etc/mime.types, None: the machine's own. Raises UnknownVersion.
     """
     mount = Mount(
         argv,
@@ -113,7 +113,7 @@ def run(
             os.write(ready_fd, b"1")
             os.close(ready_fd)
 
-    return mount.serve(on_mounted=mounted, control=control)
+    return mount.serve(on_checked=mounted, control=control)
 
 
 class CountingTransport:
@@ -143,7 +143,8 @@ class Mount:
 
     argv: without the program's name. environment: variables for the credentials. program: argv[0] as typed. clock: of
     the file system's caches and dates. mime_text: content of the mime.types file, None: the file itself is read.
-    stdout, stderr: default: those of the process.
+    stdout, stderr: default: those of the process. transport: carries the requests, default: HTTP to the command line's
+    url. rng: of the waits between retries.
     """
 
     options: MountOptions
@@ -159,6 +160,8 @@ class Mount:
         mime_text: str | None = None,
         stdout: TextIO | None = None,
         stderr: TextIO | None = None,
+        transport: Transport | None = None,
+        rng: random.Random | None = None,
     ) -> None:
         self.profile = profile
         self.clock = clock or AdjustableClock()
@@ -168,6 +171,8 @@ class Mount:
         self._mime_text = mime_text
         self._stdout = stdout or sys.stdout
         self._stderr = stderr or sys.stderr
+        self._given_transport = transport
+        self._rng = rng or random.Random()
         self._http: HttpTransport | None = None
         self._transport: CountingTransport | None = None
         self._fs: OssFs | None = None
@@ -206,15 +211,17 @@ class Mount:
         if not self.profile.mountpoint_told_first:
             self._check_mountpoint_given()
         self._check_directories()
-        self._http = HttpTransport(options)
-        self._transport = CountingTransport(self._http)
+        carrier = self._given_transport
+        if carrier is None:
+            carrier = self._http = HttpTransport(options)
+        self._transport = CountingTransport(carrier)
         client = ObjectClient(
             self._transport,
             options=options,
             profile=self.profile,
             credentials=credentials,
             clock=self.clock,
-            rng=random.Random(),
+            rng=self._rng,
             on_fatal=_die,
         )
         self._fs = OssFs(
@@ -322,9 +329,15 @@ class Mount:
     # --- the mount --------------------------------------------------------------------------------------------------
 
     def serve(
-        self, *, on_mounted: Callable[[], None] = lambda: None, control: str | None = None, detached: bool = False
+        self,
+        *,
+        on_mounted: Callable[[], None] = lambda: None,
+        on_checked: Callable[[], None] = lambda: None,
+        control: str | None = None,
+        detached: bool = False,
     ) -> int:
-        """Mounts and serves until the end; the exit code. on_mounted: called once the mount is in the mount table.
+        """Mounts and serves until the end; the exit code. on_mounted: called once the mount is in the mount table;
+        on_checked: once the check that some releases make only then has passed too.
         control: path of the control socket to make. detached: messages go to the log from then on."""
         fs = self._fs
         if fs is None:
@@ -335,8 +348,8 @@ class Mount:
             if detached:
                 self._open_log(detached=True)
             on_mounted()
-            if self.profile.check_time is not CheckTime.BEFORE_MOUNT:
-                self._exit_code = self._check(fs, in_main=False)
+            if self.check_in_init() == 0:
+                on_checked()
             return not self._exit_code
 
         try:
@@ -366,6 +379,19 @@ class Mount:
                 part.stop()
             self._close()
         return code or self._exit_code
+
+    @property
+    def fs(self) -> OssFs:
+        """The file system; there once `prepare` has returned None."""
+        if self._fs is None:
+            raise RuntimeError("prepare() comes first")
+        return self._fs
+
+    def check_in_init(self) -> int:
+        """The mount-time check of the releases that make it in FUSE_INIT; 0 or the exit code."""
+        if self.profile.check_time is not CheckTime.BEFORE_MOUNT:
+            self._exit_code = self._check(self.fs, in_main=False)
+        return self._exit_code
 
     def _close(self) -> None:
         if self._http is not None:
