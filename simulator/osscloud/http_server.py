@@ -15,6 +15,7 @@ import logging
 import socket
 import struct
 import threading
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import lru_cache
@@ -27,6 +28,7 @@ from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http_exceptions import HttpProcessingError
 
+from osscloud.errors import OssError
 from osscloud.faults import FaultedResponse
 from osscloud.message import Caller, Request, Response
 
@@ -45,6 +47,13 @@ logger = logging.getLogger(__name__)
 
 class Service(Protocol):
     """What the server needs of `OssService`."""
+
+    def handle(self, request: Request) -> Response: ...
+    def refuse(self, request: Request, error: OssError) -> Response: ...
+
+
+class Control(Protocol):
+    """What answers the paths below /-/."""
 
     def handle(self, request: Request) -> Response: ...
 
@@ -118,6 +127,11 @@ def _headers(raw: tuple[tuple[bytes, bytes], ...]) -> dict[str, str]:
     return headers
 
 
+def _lacks_length(headers: Mapping[str, str]) -> bool:
+    """A copy has no body, and some clients then say nothing of its length."""
+    return not headers.keys() & {"content-length", "transfer-encoding", "x-oss-copy-source", "x-amz-copy-source"}
+
+
 def _parse_caller(value: str) -> Caller | None:
     parts = value.split(";")
     if len(parts) != 5:
@@ -152,7 +166,7 @@ class HttpServer:
         host: str = "127.0.0.1",
         port: int = 0,
         allow_remote: bool = False,
-        control: Service | None = None,
+        control: Control | None = None,
     ) -> None:
         if not allow_remote and not _is_loopback(host):
             raise ListenError(f"{host} is not a loopback address; other machines are served only with allow_remote")
@@ -244,6 +258,8 @@ class HttpServer:
             await self._stopping.wait()
         finally:
             server.close()
+            # Idle connections end at once; what is being answered has a second.
+            manager.pre_shutdown()
             await manager.shutdown(timeout=1.0)
             await server.wait_closed()
             self._workers.shutdown(wait=True)
@@ -269,6 +285,8 @@ class HttpServer:
         received = Request(request.method, request.raw_path, headers, body, client_ip, caller=caller)
         if self._control is not None and request.raw_path.startswith("/-/"):
             response = self._control.handle(received)
+        elif request.method == "PUT" and _lacks_length(headers):
+            response = self._service.refuse(received, OssError("MissingContentLength"))
         elif len(body) <= INLINE_LIMIT:
             response = self._service.handle(received)
         else:

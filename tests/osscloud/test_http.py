@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from osscloud.errors import OssError
 from osscloud.faults import FaultedResponse
 from osscloud.http_server import HttpServer, ListenError
 from osscloud.message import Caller, Request, Response
@@ -25,6 +26,10 @@ class Recorder:
     def handle(self, request: Request) -> Response:
         self.requests.append(request)
         return self.answer(request)
+
+    def refuse(self, request: Request, error: OssError) -> Response:
+        self.requests.append(request)
+        return Response(error.status, {"Content-Length": "0", "x-oss-err": error.code})
 
 
 @pytest.fixture
@@ -85,6 +90,13 @@ def test_a_chunked_body_arrives_whole(server: HttpServer, service: Recorder) -> 
     assert connection.getresponse().status == 200
     connection.close()
     assert service.requests[0].body == b"abc" + b"d" * 100_000
+
+
+def test_an_upload_that_says_nothing_of_its_length_is_refused(server: HttpServer, service: Recorder) -> None:
+    head = b"PUT /b/k HTTP/1.1\r\nHost: h\r\nConnection: close\r\n"
+    assert b" 411 Length Required\r\n" in converse(server, head + b"\r\n")
+    assert b" 200 OK\r\n" in converse(server, head + b"x-oss-copy-source: /b/j\r\n\r\n")
+    assert b" 200 OK\r\n" in converse(server, head + b"Content-Length: 0\r\n\r\n")
 
 
 def test_content_encoding_of_an_upload_is_left_alone(server: HttpServer, service: Recorder) -> None:

@@ -1,0 +1,165 @@
+"""`ossvol serve`: the cloud alone, until a signal ends it.
+
+`serve` is the whole command but for its command line (`cli`). It blocks SIGINT and SIGTERM in the thread that calls it,
+which must be the process's only one: what the cloud starts inherits the mask, and the signals are waited for.
+"""
+
+from __future__ import annotations
+
+import json as json_module
+import os
+import random
+import secrets
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, TextIO
+
+from ossvol.errors import UsageError
+
+if TYPE_CHECKING:
+    from osscloud.accesslog import AccessLog
+    from osscloud.accounts import AccessKey
+
+__all__ = ["serve"]
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_FLUSH_SECONDS = 0.2
+
+
+def serve(
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    allow_remote: bool = False,
+    buckets: Sequence[str] = (),
+    access_key_id: str = "",
+    access_key_secret: str = "",
+    access_log: str | None = None,
+    json: bool = False,
+    stdout: TextIO | None = None,
+) -> int:
+    """Serves a new, empty cloud until SIGINT or SIGTERM; returns 0.
+
+    port: 0 takes a free one. buckets: names of buckets to create. access_key_id, access_key_secret: generated when
+    empty. access_log: file that gets one JSON object a request, appended. json: the first line on stdout is
+    {"endpoint", "region", "access_key_id", "access_key_secret", "control_token", "pid"} and nothing follows; otherwise
+    the same for people, with commands to try.
+
+    Raises UsageError: bad bucket name, port in use, remote address without allow_remote, log file that cannot be
+    opened, id or secret given without the other."""
+    from osscloud.addressing import valid_bucket_name
+    from osscloud.clock import AdjustableClock
+    from osscloud.control import Control
+    from osscloud.http_server import HttpServer, ListenError
+    from osscloud.service import OssService
+
+    output = stdout or sys.stdout
+    if bool(access_key_id) != bool(access_key_secret):
+        raise UsageError("--access-key-id and --access-key-secret go together: give both or neither")
+    for name in buckets:
+        if not valid_bucket_name(name):
+            raise UsageError(f"{name!r} is no bucket name: 3 to 63 of a-z, 0-9 and -, no - at either end")
+    clock = AdjustableClock()
+    service = OssService(clock=clock, rng=random.Random(secrets.randbits(128)))
+    key = service.accounts.create_key(id=access_key_id, secret=access_key_secret)
+    for name in dict.fromkeys(buckets):
+        service.admin.create_bucket(name)
+    token = secrets.token_urlsafe(24)
+    control = Control(log=service.access_log, faults=service.faults, clock=clock, token=token)
+    with _signals_waited_for(), ExitStack() as stack:
+        log = _open_log(access_log, stack)
+        writer = _LogWriter(service.access_log, log)
+        stack.callback(writer.flush)
+        try:
+            server = stack.enter_context(
+                HttpServer(service, host=host, port=port, allow_remote=allow_remote, control=control)
+            )
+        except ListenError as error:
+            raise UsageError(str(error)) from error
+        if json:
+            facts = {
+                "endpoint": server.endpoint,
+                "region": service.config.region,
+                "access_key_id": key.id,
+                "access_key_secret": key.secret,
+                "control_token": token,
+                "pid": os.getpid(),
+            }
+            print(json_module.dumps(facts), file=output, flush=True)
+        else:
+            print(_for_people(server.endpoint, service.config.region, key, token, buckets), file=output, flush=True)
+        while signal.sigtimedwait(_SIGNALS, _FLUSH_SECONDS if log else 3600.0) is None:
+            writer.flush()
+    return 0
+
+
+@contextmanager
+def _signals_waited_for() -> Iterator[None]:
+    previous = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        yield
+    finally:
+        # A second Ctrl-C during the clean-up asks for what is being done already.
+        while signal.sigtimedwait(_SIGNALS, 0) is not None:
+            pass
+        signal.pthread_sigmask(signal.SIG_SETMASK, previous)
+
+
+def _open_log(path: str | None, stack: ExitStack) -> TextIO | None:
+    if path is None:
+        return None
+    try:
+        return stack.enter_context(open(path, "a", encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"cannot write the access log {path}: {error.strerror}") from error
+
+
+class _LogWriter:
+    """Copies new records of an access log to a file."""
+
+    def __init__(self, log: AccessLog, file: TextIO | None) -> None:
+        self._log = log
+        self._file = file
+        self._mark = log.mark()
+
+    def flush(self) -> None:
+        from osscloud.control import record_json
+
+        if self._file is None:
+            return
+        records = self._log.since(self._mark)
+        self._mark += len(records)
+        self._file.writelines(record_json(record) + "\n" for record in records)
+        self._file.flush()
+
+
+def _for_people(endpoint: str, region: str, key: AccessKey, token: str, buckets: Sequence[str]) -> str:
+    bucket = buckets[0] if buckets else "demo"
+    create = "" if buckets else f"\n  ossutil mb oss://{bucket} -e {endpoint} -i {key.id} -k {key.secret}"
+    return f"""\
+ossvol: a cloud is served at {endpoint} (Ctrl-C ends it)
+
+  endpoint           {endpoint}
+  region             {region}
+  access key id      {key.id}
+  access key secret  {key.secret}
+  control token      {token}
+  buckets            {", ".join(buckets) or "none yet"}
+
+With ossutil:{create}
+  ossutil ls oss://{bucket} -e {endpoint} -i {key.id} -k {key.secret}
+
+Mounted:
+  echo {bucket}:{key.id}:{key.secret} > passwd && chmod 600 passwd && mkdir -p mnt
+  ossfs-sim {bucket} mnt -ourl={endpoint} -o use_path_request_style -o passwd_file=passwd
+
+With Python:
+  import boto3, botocore.config
+  s3 = boto3.client("s3", endpoint_url="{endpoint}", region_name="{region}",
+      aws_access_key_id="{key.id}", aws_secret_access_key="{key.secret}",
+      config=botocore.config.Config(request_checksum_calculation="when_required", s3={{"addressing_style": "path"}}))
+
+The access log:
+  curl -H "Authorization: Bearer {token}" {endpoint}/-/log"""
