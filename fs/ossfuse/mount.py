@@ -179,6 +179,7 @@ class Mount:
         self._log: logging.Handler | None = None
         self._log_level = profile.log_level
         self._exit_code = 0
+        self._notice = ""
 
     # --- before the mount -------------------------------------------------------------------------------------------
 
@@ -191,7 +192,8 @@ class Mount:
             print(answer.text, file=self._stdout, flush=True)
             return 0
         except UsageError as error:
-            return self._refuse(error.message, error.exit_code, usage=error.usage)
+            stream = self._stdout if error.on_stdout else self._stderr
+            return self._refuse(error.message, error.exit_code, usage=error.usage, stream=stream)
         except CredentialsError as error:
             return self._refuse(f"ossfs: {error}")
 
@@ -242,20 +244,30 @@ class Mount:
         check_libfuse_options(options.fuse_options)
         return None
 
-    def _refuse(self, message: str, code: int = 1, *, usage: bool = False) -> int:
+    def _refuse(self, message: str, code: int = 1, *, usage: bool = False, stream: TextIO | None = None) -> int:
         if message:
-            print(message, file=self._stderr, flush=True)
+            print(message, file=stream or self._stderr, flush=True)
+        self._say_notice()
         if usage:
             print(usage_text(os.path.basename(self._program)), file=self._stdout, flush=True)
         self._close()
         return code
+
+    def _say_notice(self) -> None:
+        """The original leaves it in stdio's buffer: a terminal shows it at once, a file or pipe gets it at exit, and
+        never when the mount goes to the background (measured, 1.91.10)."""
+        if self._notice:
+            print(self._notice, file=self._stdout, flush=True)
+            self._notice = ""
 
     def _check_combinations(self) -> None:
         options, profile = self.options, self.profile
         if options.sigv4 and not options.region:
             raise UsageError("ossfs: Using OSSV4 signature requires specifying the region")
         if profile.sigv1_notice and (not options.sigv4 or profile.sigv1_notice_always):
-            print(profile.sigv1_notice, file=self._stdout, flush=True)
+            self._notice = profile.sigv1_notice
+            if self._stdout.isatty():
+                self._say_notice()
         if options.storage_class.lower() == "reduced_redundancy" and options.sse:
             raise UsageError("ossfs: use_sse option could not be specified with storage class reduced_redundancy.")
         if not options.bucket:
@@ -293,10 +305,14 @@ class Mount:
 
     def _check_disk_space(self) -> None:
         options, profile = self.options, self.profile
-        place = options.use_cache if os.path.isdir(options.use_cache) else options.tmpdir
-        found = os.statvfs(place)
-        free = found.f_bavail * found.f_frsize if options.fake_diskfree is None else options.fake_diskfree
-        kept = options.ensure_diskfree or found.f_blocks * found.f_frsize * options.free_space_ratio // 100
+        try:
+            found = os.statvfs(options.use_cache or options.tmpdir)
+            free, total = found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize
+        except OSError:
+            free = total = 0
+        if options.fake_diskfree is not None:
+            free = options.fake_diskfree
+        kept = options.ensure_diskfree or total * options.free_space_ratio // 100
         parts = options.parallel_count if profile.check_wants_parallel_parts else 1
         needed = kept + options.multipart_size * parts
         if needed <= free:
@@ -378,6 +394,8 @@ class Mount:
             for part in background:
                 part.stop()
             self._close()
+        if not detached:
+            self._say_notice()
         return code or self._exit_code
 
     @property

@@ -40,14 +40,15 @@ PERMISSION_BITS = 0o777
 
 
 class UsageError(Exception):
-    """The command line is wrong. message: everything ossfs prints on stderr, without the last newline; usage: the usage
-    line follows on stdout; exit_code: of the command. Correct the option that the message names."""
+    """The command line is wrong. message: everything ossfs prints on stderr (on_stdout: on stdout), without the last
+    newline; usage: the usage line follows on stdout; exit_code: of the command. Correct the option that it names."""
 
-    def __init__(self, message: str, exit_code: int = 1, usage: bool = False) -> None:
+    def __init__(self, message: str, exit_code: int = 1, usage: bool = False, *, on_stdout: bool = False) -> None:
         super().__init__(message)
         self.message = message
         self.exit_code = exit_code
         self.usage = usage
+        self.on_stdout = on_stdout
 
 
 class Answered(Exception):
@@ -683,7 +684,7 @@ class _Parser:
         mode = _c_number(text, 8)
         if mode is None or not 0 <= mode <= PERMISSION_BITS:
             # The original prints this one with printf, without its name in front.
-            raise UsageError(f"Illegal default permission: {text}. It must be: 0-777.")
+            raise UsageError(f"Illegal default permission: {text}. It must be: 0-777.", on_stdout=True)
         self.values["default_permission"] = mode
 
     def _set_default_acl(self, text: str) -> None:
@@ -717,11 +718,11 @@ class _Parser:
         elif text == "kms" and self.profile.ram_role_auto:
             wanted = "KMS"
         elif text in ("kmsid", "k"):
-            raise _Refused("use_sse=kms but not loaded kms id by environment.")
+            raise _Refused(self.profile.sse_no_key_text)
         else:
-            raise _Refused("something wrong use_sse option.")
+            raise _Refused(self.profile.sse_unknown_text)
         if self.values.get("sse") not in (None, "", wanted):
-            raise _Refused("already set SSE another type, so conflict use_sse option or environment.")
+            raise _Refused(self.profile.sse_conflict_text)
         self.values["sse"] = wanted
 
     def _set_ssl_verify_hostname(self, text: str) -> None:

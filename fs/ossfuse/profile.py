@@ -100,6 +100,9 @@ class Profile:
     lenient_numbers: bool = False  # 1.80: s3fs_strtoofft; 1.91: what is no number is 0
     ram_role_auto: bool = True  # 1.80: ram_role needs a value
     log_level: str = "crit"  # without dbglevel=; from 1.91.9 on err
+    sse_unknown_text: str = "something wrong use_sse option."  # misspelt in 1.80
+    sse_conflict_text: str = "already set SSE another type, so conflict use_sse option or environment."
+    sse_no_key_text: str = "use_sse=kms but not loaded kms id by environment."
     mountpoint_told_first: bool = False  # 1.80: a missing mount point is told before missing credentials
     missing_bucket_usage: bool = False  # 1.80: the usage line follows "missing BUCKET argument."
     disk_space_text: str = "There is no enough disk space for used as cache(or temporary) directory by s3fs."
@@ -300,6 +303,9 @@ _V1806 = Profile(
     singlepart_copy_unit=KIB,
     lenient_numbers=True,
     ram_role_auto=False,
+    sse_unknown_text="something wrong use_sse optino.",
+    sse_conflict_text="already set SSE another type, so confrict use_sse option or environment.",
+    sse_no_key_text="use_sse=kms but not loaded kms id by environemnt.",
     mountpoint_told_first=True,
     missing_bucket_usage=True,
     check_wants_parallel_parts=False,
