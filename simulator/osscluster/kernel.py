@@ -19,7 +19,6 @@ import json
 import os
 import random
 import select
-import shlex
 import shutil
 import signal
 import socket
@@ -31,11 +30,13 @@ from pathlib import Path
 from osscloud.clock import AdjustableClock
 from osscluster import leftovers, mounttable
 from osscluster.cloud import Cloud
+from osscluster.commandline import command_line, write_passwd
 from osscluster.container import ContainerProcess
 from osscluster.errors import ClusterError, EnvironmentMissing
 from osscluster.holders import holders_below
 from osscluster.spawner import Process, Spawner
 from osscluster.volume import Holder, MountFailed, VolumeSpec
+from ossfuse import profile
 
 __all__ = ["KernelEngine", "KernelVolume"]
 
@@ -100,6 +101,7 @@ class KernelVolume:
         self._directory = engine.run.new_directory("volume", mode=0o711)
         self._control = str(self._directory / "control")
         self._containers: dict[str, ContainerProcess] = {}
+        self._version = profile.find(spec.version or profile.DEFAULT_VERSION).name
         self.mountpoint = str(self._directory / "mnt")
         Path(self.mountpoint).mkdir()
         self._process: Process | None = None
@@ -114,18 +116,6 @@ class KernelVolume:
     def pid(self) -> int:
         """Of the ossfs process."""
         return self._started().pid
-
-    def command_line(self) -> list[str]:
-        """The arguments of ossfs: what the engine needs, then the spec's options, which win."""
-        given = shlex.split(self.spec.options)
-        target = self.spec.bucket if self.spec.path in ("", "/") else f"{self.spec.bucket}:{self.spec.path}"
-        arguments = [target, self.mountpoint]
-        if not any("url=" in option for option in given):
-            arguments.append(f"-ourl={self._engine.cloud.endpoint}")
-        arguments += ["-o", "use_path_request_style"]
-        if not any("passwd_file=" in option for option in given):
-            arguments += ["-o", f"passwd_file={self._passwd_file()}"]
-        return [*arguments, *given]
 
     def container(
         self, name: str, *, uid: int = 0, gid: int = 0, groups: Sequence[int] = (), umask: int = 0o022
@@ -199,7 +189,8 @@ class KernelVolume:
 
     def _start(self) -> None:
         engine = self._engine
-        arguments = self.command_line()
+        passwd = write_passwd(self._directory, self.spec, engine.cloud)
+        arguments = command_line(self.spec, self.mountpoint, endpoint=engine.cloud.endpoint, passwd_file=passwd)
         ready_read, ready_write = os.pipe()
         with (
             open(ready_read, "rb", buffering=0) as ready,
@@ -210,7 +201,7 @@ class KernelVolume:
                 if engine.ossfs is None:
                     self._process = engine.spawner.mount(
                         arguments,
-                        version=self.spec.version,
+                        version=self._version,
                         program="ossfs",
                         control=self._control,
                         clock_offset=engine.clock.offset,
@@ -223,7 +214,7 @@ class KernelVolume:
                 else:
                     self._process = engine.spawner.execute(
                         engine.ossfs,
-                        [*arguments, *self._mime_option(engine.ossfs), "-f"],
+                        [*arguments, *self._mime_option(engine.ossfs)],
                         environment=self.spec.environment,
                         stdout=stdout.fileno(),
                         stderr=stderr.fileno(),
@@ -286,13 +277,6 @@ class KernelVolume:
         self._engine.run.forget_mountpoint(self.mountpoint)
         if not mounttable.is_mounted(self.mountpoint):
             shutil.rmtree(self._directory)
-
-    def _passwd_file(self) -> Path:
-        path = self._directory / "passwd"
-        text = self.spec.passwd or self._engine.cloud.passwd_line(self.spec.bucket)
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-            file.write(text.rstrip("\n") + "\n")
-        return path
 
     def _mime_file(self) -> str | None:
         if self.spec.mime_types is None:
