@@ -19,6 +19,7 @@ import os
 import random
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -139,6 +140,10 @@ class DirectVolume:
     def kill(self) -> None:
         """As SIGKILL to the ossfs process: what was not uploaded is lost, every call answers ENOTCONN."""
         self._vfs.disconnect()
+
+    def update_passwd(self, passwd: str) -> None:
+        """As a rewritten password file, which a running ossfs does not read again."""
+        self.spec = replace(self.spec, passwd=passwd)
 
     def unmount(self) -> None:
         """As umount(8). Raises OSError: EBUSY, naming who holds what; EINVAL when it isn't mounted."""

@@ -25,6 +25,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from osscloud.clock import AdjustableClock
@@ -145,6 +146,11 @@ class KernelVolume:
         """SIGKILL to the ossfs process; returns when every call answers ENOTCONN."""
         self._started().end(signal.SIGKILL)
         self._age_kernel_caches(_KERNEL_CACHE_SECONDS)
+
+    def update_passwd(self, passwd: str) -> None:
+        """Rewrites the password file, as an updated Secret does; the running ossfs process is not told."""
+        self.spec = replace(self.spec, passwd=passwd)
+        write_passwd(self._directory, self.spec, self._engine.cloud)
 
     def unmount(self) -> None:
         """umount2(2), then waits for the end of the ossfs process and ends the containers.

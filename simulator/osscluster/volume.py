@@ -136,6 +136,10 @@ class Volume(Protocol):
         """SIGKILL to the ossfs process: every call answers ENOTCONN afterwards, the mount entry stays."""
         ...
 
+    def update_passwd(self, passwd: str) -> None:
+        """Rewrites the password file, as an updated Secret does; the running ossfs process is not told."""
+        ...
+
     def unmount(self) -> None:
         """umount(8): flushes what close(2) flushed, ends the ossfs process. Open files: OSError EBUSY."""
         ...
