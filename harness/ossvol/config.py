@@ -25,4 +25,6 @@ def own_scenarios() -> Path:
     """The directory of the scenarios that ship with ossvol: inside the installed package, or in the source tree."""
     package = Path(__file__).resolve().parent
     installed = package / "scenarios"
-    return installed if installed.is_dir() else package.parents[1] / "scenarios"
+    found = installed if installed.is_dir() else package.parents[1] / "scenarios"
+    # Messages name these files: a short path is what people copy.
+    return found.relative_to(Path.cwd()) if found.is_relative_to(Path.cwd()) else found

@@ -17,7 +17,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from osscluster.errors import ClusterError
+from osscluster.errors import ClusterError, EnvironmentMissing
 from ossvol.errors import UsageError
 from ossvol.observation import compare, request_line
 from ossvol.result import Failure, Phase, PhaseStatus, Result, Status
@@ -141,6 +141,8 @@ class Runner:
         if not reason:
             try:
                 self._run(loaded, version, progress)
+            except EnvironmentMissing as missing:
+                reason = f"{missing.reason}: {missing.remedy}"
             except Exception:  # noqa: BLE001 - one broken scenario must not end a run of many; it is reported as such
                 error = traceback.format_exc()
             finally:
@@ -181,13 +183,17 @@ class Runner:
             if other := self._other_version(branch, version):
                 progress.notes.append(f"{branch.phase} {branch.title or 'without title'}: needs ossfs {other}")
                 continue
-            if fresh is None:
-                fresh = self._environment(loaded, version)
-                failure = self._replay(fresh, loaded, branch.title)
-            else:
-                failure = None
-            failure = failure or self._steps(fresh, loaded, branch.phase, branch.title, branch.steps)
-            fresh = None
+            failure = None
+            try:
+                if fresh is None:
+                    fresh = self._environment(loaded, version)
+                    failure = self._replay(fresh, loaded, branch.title)
+                failure = failure or self._steps(fresh, loaded, branch.phase, branch.title, branch.steps)
+            except EnvironmentMissing as missing:
+                progress.notes.append(f"{branch.phase} {branch.title or 'without title'}: {missing.reason}")
+                continue
+            finally:
+                fresh = None
             if failure:
                 progress.failures.append(failure)
                 progress.phases[branch.phase] = Status.FAILED
@@ -226,6 +232,8 @@ class Runner:
 
             try:
                 env.mount_all()
+            except EnvironmentMissing:
+                raise
             except (MountFailed, ClusterError) as error:
                 seen = (
                     f"exit code {error.returncode}: {error.message}" if isinstance(error, MountFailed) else str(error)
@@ -251,6 +259,8 @@ class Runner:
             place = _Place(phase, branch, loaded.line(path), step_text(step))
             try:
                 seen = observe(env, step)
+            except EnvironmentMissing:
+                raise
             except (StepImpossible, ClusterError) as error:
                 return self._failure(loaded, place, expected="the step can be made", seen=str(error))
             if mismatches := compare(step.expect, seen):
