@@ -34,7 +34,7 @@ from ossfuse.passwd import Credentials
 from ossfuse.profile import Profile
 from ossfuse.signature import UNSIGNED_PAYLOAD, sign_v1, sign_v4
 
-__all__ = ["CALLER", "ObjectClient", "Part", "calling", "encode"]
+__all__ = ["CALLER", "ObjectClient", "Part", "calling", "element_text", "encode"]
 
 T = TypeVar("T")
 Params = Sequence[tuple[str, str]]
@@ -184,7 +184,7 @@ class ObjectClient:
         headers = self._object_headers(meta, content_type, copied=copied)
         headers["accept"] = ""
         response = self._perform("POST", path, params=[("uploads", "")], headers=headers)
-        if not (found := _element(response.read(), "UploadId")):
+        if not (found := element_text(response.read(), "UploadId")):
             raise RequestFailed(errno.EIO, path, status=response.status)
         return found
 
@@ -208,7 +208,7 @@ class ObjectClient:
         }
         params = [("partNumber", str(part.number)), ("uploadId", upload)]
         response = self._perform("PUT", path, params=params, headers=headers, attempts=attempts)
-        return _element(response.read(), "ETag")
+        return element_text(response.read(), "ETag")
 
     def complete(self, path: str, upload: str, etags: Sequence[str]) -> None:
         if not all(etags):
@@ -223,6 +223,49 @@ class ObjectClient:
 
     def abort(self, path: str, upload: str) -> None:
         self._perform("DELETE", path, params=[("uploadId", upload)])
+
+    def multipart(
+        self,
+        path: str,
+        meta: Mapping[str, str],
+        parts: Sequence[Part],
+        *,
+        content_type: str,
+        copied: bool,
+        source: str = "",
+        body: Callable[[Part], bytes] | None = None,
+    ) -> None:
+        """A whole multipart upload. copied: begun as the copy of an object; source: x-oss-copy-source of the parts that
+        are copied; body: content of the others, called when a part is sent. Raises RequestFailed; what was begun is
+        aborted then (1.80 leaves it behind)."""
+        upload = self.initiate(path, meta, content_type=content_type, copied=copied)
+
+        def job(part: Part) -> Callable[[int | None], str]:
+            def send(attempts: int | None) -> str:
+                if part.copied or body is None:
+                    return self.copy_part(
+                        path, upload, part, source=source, content_type=content_type, attempts=attempts
+                    )
+                return self.upload_part(path, upload, part.number, body(part), attempts=attempts)
+
+            return send
+
+        etags, well = self.together([job(part) for part in parts], parallel=self._options.parallel_count)
+        if not well or not all(etags):
+            if self._profile.aborts_failed_upload:
+                self.abort(path, upload)
+            raise RequestFailed(getattr(errno, self._profile.failed_parts_errno), path)
+        self.complete(path, upload, [etag or "" for etag in etags])
+
+    def copy_in_parts(self, path: str, meta: Mapping[str, str], size: int, *, content_type: str) -> None:
+        """Copies an object of `size` bytes, named by the x-oss-copy-source in `meta`, by part copies."""
+        chunk = self._options.multipart_copy_size
+        parts = [
+            Part(number, start, min(chunk, size - start), copied=True)
+            for number, start in enumerate(range(0, size, chunk), 1)
+        ]
+        source = meta["x-oss-copy-source"]
+        self.multipart(path, meta, parts, content_type=content_type, copied=True, source=source)
 
     # --- several requests at once ---------------------------------------------------------------------------------
 
@@ -368,7 +411,7 @@ class ObjectClient:
         profile = self._profile
         if profile.retry_any_5xx and status >= 500:
             return errno.EIO, True
-        if profile.size_error_codes and (code := _element(body, "Code")):
+        if profile.size_error_codes and (code := element_text(body, "Code")):
             known = {"EntityTooLarge": errno.EFBIG, "KeyTooLongError": errno.ENAMETOOLONG}
             if profile.object_state_is_eremote:
                 known["InvalidObjectState"] = errno.EREMOTE
@@ -406,7 +449,7 @@ class ObjectClient:
         return response
 
     def _check_put(self, path: str, response: Response) -> None:
-        if self._profile.put_body_error and _element(response.read(), "Code"):
+        if self._profile.put_body_error and element_text(response.read(), "Code"):
             raise RequestFailed(errno.EIO, path, status=response.status, body=response.read())
 
 
@@ -424,7 +467,7 @@ def _connection_wait(error: OSError) -> float:
     return 4.0
 
 
-def _element(body: bytes, name: str) -> str:
+def element_text(body: bytes, name: str) -> str:
     """Text of the first element `name`, "" when there is none. As ossfs does, it looks at nothing else of the XML."""
     found = re.search(rb"<%s>([^<]*)</%s>" % (name.encode(), name.encode()), body)
     return found.group(1).decode("utf-8", "replace").replace("&quot;", '"') if found else ""

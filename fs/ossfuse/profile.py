@@ -26,6 +26,7 @@ __all__ = [
     "Profile",
     "UnknownVersion",
     "find",
+    "without_defects",
 ]
 
 DEFAULT_VERSION = "1.91.3"
@@ -225,6 +226,7 @@ class Profile:
     metadata_errno_mapped: bool = True  # 1.80: EIO for every failed self-copy
     readlink_cached: bool = True  # 1.80 reads the target each time
     mknod_regular_creates: bool = False  # 1.80: mknod of a regular file makes an object
+    noxattr_pretends: bool = False  # 1.80 without xattr: set answers success, get ENODATA; 1.91: ENOTSUP
     statfs_blocks: int = 1_099_511_627_776  # 1.80: 16777216
     statfs_files: int = 0  # from 1.91.9: 18014398509481983
     estale_on_null_path: bool = False  # 1.91.9: operations with a NULL path answer ESTALE
@@ -381,6 +383,7 @@ _V1806 = Profile(
     metadata_errno_mapped=False,
     readlink_cached=False,
     mknod_regular_creates=True,
+    noxattr_pretends=True,
     statfs_blocks=16_777_216,
     multi_request_retries_inside=False,
     retry_any_5xx=True,
@@ -536,6 +539,20 @@ PROFILES: Mapping[str, Profile] = MappingProxyType(
         )
     }
 )
+
+
+def without_defects(profile: Profile) -> Profile:
+    """The same release without the defects that lose or damage data, or take an error for an answer. What is merely
+    odd stays."""
+    return dataclasses.replace(
+        profile,
+        zero_fills_behind_write=False,
+        path_truncate_ignored=False,
+        negative_cache_any_failure=False,
+        forbidden_head_exists=False,
+        rename_flushes_source=True,
+        aborts_failed_upload=True,
+    )
 
 
 def find(version: str) -> Profile:

@@ -1,0 +1,219 @@
+"""The operations on open files: create, open, read, write, truncate, flush, fsync, release.
+
+Called from any thread; two callers wait for each other only on the same file.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+from ossfuse.attributes import Headers
+from ossfuse.entity import Entity, Handle
+from ossfuse.errors import failure
+from ossfuse.mounted import Context, Mounted
+
+__all__ = ["Content"]
+
+
+class Content:
+    def __init__(self, mounted: Mounted) -> None:
+        self._m = mounted
+
+    def create(self, ctx: Context, path: str, mode: int, flags: int) -> int:
+        """open(2) with O_CREAT for a name that does not exist (source: s3fs_create). Returns a handle."""
+        m = self._m
+        m.access.require_parent(ctx, path, os.X_OK)
+        try:
+            m.access.require(ctx, path, os.W_OK)
+        except OSError as error:
+            if error.errno != errno.ENOENT:
+                raise
+            m.access.require_parent(ctx, path, os.W_OK)
+        headers = m.new_metadata(mode, ctx.uid, ctx.gid)
+        flags |= os.O_CREAT
+        if m.profile.create_uploads_empty:
+            return self._create_uploaded(ctx, path, headers, flags)
+        headers["content-length"] = "0"
+        # Nothing is on the server until the first flush, so the cache must not forget the file.
+        m.cache.add(path, headers, pinned=True)
+        handle = self._open(ctx, path, headers, size=0, mtime=None, flags=flags)
+        handle.entity.mark_new()
+        return handle.fh
+
+    def _create_uploaded(self, ctx: Context, path: str, headers: Headers, flags: int) -> int:
+        m = self._m
+        try:
+            m.client.put(path, headers, content_type=m.mime.lookup(path))
+        finally:
+            m.cache.drop(path)
+        try:
+            known = m.lookup.find(path).headers
+        except OSError:
+            known = {}
+        return self._open(ctx, path, known, size=0, mtime=None, flags=flags).fh
+
+    def open(self, ctx: Context, path: str, flags: int) -> int:
+        """open(2) of a name that exists (source: s3fs_open). Returns a handle."""
+        m = self._m
+        reading = flags & os.O_ACCMODE == os.O_RDONLY
+        if reading and flags & os.O_TRUNC and m.profile.read_only_truncate_refused:
+            raise failure(errno.EACCES, path)
+        # What is known of an open file may exist nowhere else; of all others the server is asked afresh.
+        if not m.profile.entity_shared or m.files.find(path) is None:
+            m.cache.drop(path)
+        m.access.require_parent(ctx, path, os.X_OK)
+        found = m.access.require(ctx, path, os.R_OK if reading else os.W_OK)
+        size = found.size
+        truncated = bool(flags & os.O_TRUNC and size)
+        if truncated:
+            size = 0
+        mtime = found.mtime if stat.S_ISREG(found.mode) else None
+        headers = m.lookup.find(path, pinned=m.profile.create_pins_entry).headers
+        handle = self._open(ctx, path, headers, size=size, mtime=mtime, flags=flags)
+        if truncated:
+            self._truncate_opened(path, handle)
+        return handle.fh
+
+    def _truncate_opened(self, path: str, handle: Handle) -> None:
+        m = self._m
+        if m.profile.pending_metadata:
+            handle.entity.set_times(m.now(), m.now())
+        try:
+            # Without the permission to write there is nothing to upload (RowFlush asks the handle in 1.91).
+            if handle.writable or not m.profile.entity_shared:
+                handle.entity.upload(force=True)
+        except OSError:
+            m.files.close(handle)
+            if m.profile.create_pins_entry:
+                m.cache.drop(path)
+            raise
+
+    def _open(self, ctx: Context, path: str, headers: Headers, *, size: int, mtime: float | None, flags: int) -> Handle:
+        m = self._m
+        handle = m.files.open(
+            path,
+            lambda: m.entity(path, headers, size, mtime),
+            flags=flags,
+            reopen=lambda entity: self._reopen(entity, headers, size),
+        )
+        handle.pid, handle.uid, handle.command = ctx.pid, ctx.uid, ctx.command
+        return handle
+
+    @staticmethod
+    def _reopen(entity: Entity, headers: Headers, size: int, *, ignore_modified: bool = False) -> None:
+        # The server's smaller size says nothing about a file that is being written.
+        keeps = not ignore_modified and entity.modified and size <= entity.size
+        entity.reopen(headers, None if keeps else size)
+
+    def read(self, fh: int, size: int, offset: int) -> bytes:
+        entity = self._m.files.handle(fh).entity
+        return entity.read(offset, size)
+
+    def write(self, fh: int, data: bytes, offset: int) -> int:
+        m = self._m
+        entity = m.files.handle(fh).entity
+        written = entity.write(data, offset)
+        if not m.profile.size_from_local_file:
+            m.cache.grow(entity.path, written)
+        limit = m.options.max_dirty_data
+        if limit is not None and limit >= 0 and self._uploads_while_writing() and entity.modified_bytes() >= limit:
+            try:
+                entity.upload(force=True)
+            except OSError:
+                m.cache.drop(entity.path)
+                raise
+        return written
+
+    def _uploads_while_writing(self) -> bool:
+        # Mix upload, the default, switches max_dirty_data off (source: main).
+        options = self._m.options
+        return options.nomixupload or options.nocopyapi or options.norenameapi or options.nomultipart
+
+    def truncate(self, ctx: Context, path: str, size: int) -> None:
+        """truncate(2) and, since libfuse 2 hands over the path only, ftruncate(2) (source: s3fs_truncate)."""
+        m = self._m
+        size = max(size, 0)
+        m.access.require_parent(ctx, path, os.X_OK)
+        m.access.require(ctx, path, os.W_OK)
+        found = m.lookup.find(path, refresh_listed=m.options.readdir_optimize)
+        shared = m.profile.entity_shared
+        handles = m.files.count(path)
+        stores = not m.profile.path_truncate_ignored and not (shared and handles)
+        # Without a time, 1.91 takes the whole local file for changed; that must not reach the server.
+        mtime = found.attributes.mtime if stores and shared else None
+        handle = m.files.open(
+            path,
+            lambda: m.entity(path, found.headers, size, mtime),
+            flags=os.O_RDWR,
+            reopen=lambda entity: self._reopen(entity, found.headers, size, ignore_modified=handles <= 1),
+        )
+        try:
+            handle.entity.update_ctime()
+            if stores:
+                handle.entity.load()
+                handle.entity.upload(force=True)
+                m.cache.drop(path)
+        finally:
+            # With nobody else holding the file open this drops the change in 1.91, which is what it really does.
+            m.files.close(handle)
+
+    def flush(self, ctx: Context, path: str, fh: int) -> None:
+        """Every close(2) (source: s3fs_flush). Raises OSError when the upload fails; close(2) returns it."""
+        m = self._m
+        handle = m.files.handle(fh)
+        reading = handle.flags & os.O_ACCMODE == os.O_RDONLY
+        m.access.require_parent(ctx, path, os.X_OK)
+        try:
+            m.access.require(ctx, path, os.R_OK if reading else os.W_OK)
+        except OSError as error:
+            if error.errno != errno.ENOENT:
+                raise
+            m.access.require_parent(ctx, path, os.W_OK)
+        entity = handle.entity
+        entity.update_times(clear_held=True)
+        try:
+            if handle.writable or not m.profile.entity_shared:
+                entity.upload()
+        finally:
+            kept = m.options.skip_clean_statcache_on_ro_flush and not handle.writable
+            if m.profile.create_pins_entry and not kept:
+                m.cache.drop(path)
+
+    def fsync(self, path: str, fh: int, datasync: bool) -> None:
+        m = self._m
+        handle = m.files.handle(fh)
+        if not datasync:
+            handle.entity.update_times()
+        try:
+            if handle.writable or not m.profile.entity_shared:
+                handle.entity.upload()
+        finally:
+            m.cache.drop(path)
+
+    def release(self, path: str, fh: int) -> None:
+        """The last close of an open file description (source: s3fs_release)."""
+        m = self._m
+        handle = m.files.handle(fh)
+        m.cache.unpin(path)
+        if handle.flags & os.O_ACCMODE != os.O_RDONLY:
+            m.cache.drop(path)
+        m.files.close(handle)
+
+    def metadata_waits(self, path: str, update: Headers) -> bool:
+        """Gives changed metadata to an open file; returns whether it will be uploaded with its content, so that no
+        request is due now (1.91)."""
+        m = self._m
+        if not m.profile.pending_metadata:
+            return False
+        entity = m.files.find(path)
+        if entity is None or not entity.merge_metadata(update):
+            return False
+        m.cache.update(path, entity.headers)
+        return True
+
+    def hold_mtime(self, path: str, mtime: float) -> None:
+        entity = self._m.files.find(path)
+        if entity is not None and self._m.profile.pending_metadata:
+            entity.hold_mtime(mtime)

@@ -1,0 +1,125 @@
+"""What all operations of one mount share: its options, release, client, caches, checks and open files.
+
+A plain record; each member says itself which threads may use it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from osscloud.clock import Clock
+from ossfuse.access import AccessChecks
+from ossfuse.attributes import META, Headers, content_length
+from ossfuse.client import ObjectClient
+from ossfuse.entity import Entity, OpenFiles, Spool
+from ossfuse.errors import RequestFailed
+from ossfuse.lookup import Lookup
+from ossfuse.mime import MimeTable
+from ossfuse.options import MountOptions
+from ossfuse.profile import Profile
+from ossfuse.statcache import StatCache
+
+__all__ = ["Context", "Mounted"]
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Who calls: what fuse_get_context() tells. command: /proc/PID/comm, "" when unknown."""
+
+    uid: int
+    gid: int
+    pid: int = 0
+    umask: int = 0
+    command: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Mounted:
+    options: MountOptions
+    profile: Profile
+    client: ObjectClient
+    clock: Clock
+    cache: StatCache
+    lookup: Lookup
+    access: AccessChecks
+    files: OpenFiles
+    mime: MimeTable
+    spool: Spool
+
+    def entity(self, path: str, headers: Headers, size: int, mtime: float | None) -> Entity:
+        """A new entity, not yet in the table of open files."""
+        return Entity(
+            path,
+            headers,
+            size,
+            mtime,
+            client=self.client,
+            options=self.options,
+            profile=self.profile,
+            clock=self.clock,
+            mime=self.mime,
+            spool=self.spool,
+        )
+
+    def now(self) -> int:
+        """Seconds since the epoch, as ossfs writes them into metadata."""
+        return int(self.clock.now())
+
+    def created_metadata(self, mode: int, uid: int, gid: int, *, mtime: str, atime: str, ctime: str) -> Headers:
+        """The metadata headers of a new object; times as decimal strings."""
+        headers = {
+            META + "uid": str(uid),
+            META + "gid": str(gid),
+            META + "mode": str(mode),
+            META + "mtime": mtime,
+        }
+        if self.profile.access_and_change_times:
+            headers[META + "atime"] = atime
+            headers[META + "ctime"] = ctime
+        return headers
+
+    def new_metadata(self, mode: int, uid: int, gid: int) -> Headers:
+        """The same with every time now."""
+        now = str(self.now())
+        return self.created_metadata(mode, uid, gid, mtime=now, atime=now, ctime=now)
+
+    def put_metadata(self, path: str, headers: Headers, *, exists: bool = True) -> None:
+        """Copies the object that `headers` name as x-oss-copy-source onto `path`, with them as its new metadata; in
+        part copies when it is too large for one (source: put_headers). exists: `path` itself is looked up first."""
+        profile, options = self.profile, self.options
+        size = self._copied_size(path, headers, exists)
+        content_type = self.mime.lookup(path)
+        if not profile.metadata_change_retypes:
+            content_type = headers.get("content-type", "")
+        large = False
+        if profile.shallow_copy and not options.noshallowcopyapi:
+            try:
+                self.client.copy(path, headers, content_type=content_type)
+            except RequestFailed:
+                if size < options.singlepart_copy_limit:
+                    raise
+                large = True
+        elif profile.shallow_copy:
+            large = not options.nocopyapi and not options.nomultipart and size >= options.multipart_threshold
+        else:
+            large = size >= LARGEST_COPY
+        if large:
+            self.client.copy_in_parts(path, headers, size, content_type=self.mime.lookup(path))
+        elif not profile.shallow_copy or options.noshallowcopyapi:
+            self.client.copy(path, headers, content_type=content_type)
+        if not profile.entity_shared:
+            for entity in self.files.at(path):
+                mtime = headers.get(META + "mtime", "")
+                entity.set_times(float(mtime) if mtime.isdigit() else 0.0, 0.0)
+
+    def _copied_size(self, path: str, headers: Headers, exists: bool) -> int:
+        if self.profile.rename_stats_target:
+            try:
+                return self.lookup.stat(path).size
+            except OSError:
+                return 0
+        return self.lookup.stat(path).size if exists else content_length(headers)
+
+
+# What one copy request takes at most.
+LARGEST_COPY = 5 * 1024 * 1024 * 1024
