@@ -26,6 +26,7 @@ __all__ = ["serve"]
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _FLUSH_SECONDS = 0.2
+_LOG_LIMIT = 100_000  # records kept for /-/log, about 50 MiB; a server may run for weeks
 
 
 def serve(
@@ -53,7 +54,7 @@ def serve(
     from osscloud.clock import AdjustableClock
     from osscloud.control import Control
     from osscloud.http_server import HttpServer, ListenError
-    from osscloud.service import OssService
+    from osscloud.service import OssService, ServiceConfig
 
     output = stdout or sys.stdout
     if bool(access_key_id) != bool(access_key_secret):
@@ -62,7 +63,8 @@ def serve(
         if not valid_bucket_name(name):
             raise UsageError(f"{name!r} is no bucket name: 3 to 63 of a-z, 0-9 and -, no - at either end")
     clock = AdjustableClock()
-    service = OssService(clock=clock, rng=random.Random(secrets.randbits(128)))
+    config = ServiceConfig(log_limit=_LOG_LIMIT)
+    service = OssService(clock=clock, rng=random.Random(secrets.randbits(128)), config=config)
     key = service.accounts.create_key(id=access_key_id, secret=access_key_secret)
     for name in dict.fromkeys(buckets):
         service.admin.create_bucket(name)

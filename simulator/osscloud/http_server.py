@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import ipaddress
 import logging
+import os
 import socket
 import struct
 import threading
@@ -210,7 +211,7 @@ class HttpServer:
         try:
             listener = socket.create_server((self._host, self._wanted_port), family=family, backlog=1024)
         except OSError as error:
-            reason = error.strerror or str(error)
+            reason = os.strerror(error.errno) if error.errno else str(error)
             raise ListenError(
                 f"cannot listen on {self._host} port {self._wanted_port}: {reason}; choose another port, or 0 for any"
             ) from error
