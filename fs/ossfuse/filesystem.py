@@ -266,6 +266,11 @@ class OssFs:
         """One entry a handle."""
         return self._mounted.files.list()
 
+    def statistics(self) -> dict[str, int]:
+        """Entries of the stat cache and how often it could answer."""
+        cache = self._mounted.cache
+        return {"entries": len(cache), "capacity": cache.capacity, "hits": cache.hits, "misses": cache.misses}
+
     def destroy(self) -> None:
         """The mount is going away: local data with it. Nothing is uploaded; close(2) has done that."""
         self._mounted.files.close_all()

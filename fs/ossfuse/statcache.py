@@ -45,6 +45,8 @@ class _Link:
 
 
 class StatCache:
+    """hits, misses: of `get`."""
+
     def __init__(
         self,
         *,
@@ -67,6 +69,8 @@ class StatCache:
         self._entries: OrderedDict[str, Entry] = OrderedDict()
         self._links: OrderedDict[str, _Link] = OrderedDict()
         self._lock = threading.Lock()
+        self.hits = 0
+        self.misses = 0
 
     @property
     def capacity(self) -> int:
@@ -80,23 +84,31 @@ class StatCache:
         """The live entry of `path` ("N/" before "N" unless overcheck is False), None when there is none or the name is
         known to be missing. etag: as a listing shows it; an entry with another one is dropped."""
         with self._lock:
-            found = self._find(path, overcheck)
-            if found is None:
-                return None
-            name, entry = found
-            if self._expired(entry):
-                self._drop(name)
-                return None
-            if entry.missing:
-                if not self._remember_missing:
-                    self._drop(name)
-                return None
-            if etag and "etag" in entry.headers and entry.headers["etag"] != etag:
-                self._drop(name)
-                return None
-            if self._interval or self._hit_refreshes:
-                self._refresh(name, entry)
+            entry = self._live(path, overcheck, etag)
+            if entry is None:
+                self.misses += 1
+            else:
+                self.hits += 1
             return entry
+
+    def _live(self, path: str, overcheck: bool, etag: str | None) -> Entry | None:
+        found = self._find(path, overcheck)
+        if found is None:
+            return None
+        name, entry = found
+        if self._expired(entry):
+            self._drop(name)
+            return None
+        if entry.missing:
+            if not self._remember_missing:
+                self._drop(name)
+            return None
+        if etag and "etag" in entry.headers and entry.headers["etag"] != etag:
+            self._drop(name)
+            return None
+        if self._interval or self._hit_refreshes:
+            self._refresh(name, entry)
+        return entry
 
     def is_missing(self, path: str) -> bool:
         """Whether the negative cache knows that `path` does not exist."""
