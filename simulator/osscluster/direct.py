@@ -73,12 +73,12 @@ class DirectEngine:
         self.cloud = Cloud(clock=self.clock, rng=self.rng, over_http=False)
         self.transport = InProcessTransport(self.cloud.service, self.cloud.endpoint, self.clock)
         self.pids = itertools.count(_FIRST_PID)
-        self._volumes: list[DirectVolume] = []
+        self.volumes: list[DirectVolume] = []
 
     def mount(self, spec: VolumeSpec) -> DirectVolume:
         """Raises MountFailed with what the command would have printed."""
         volume = DirectVolume(self, spec)
-        self._volumes.append(volume)
+        self.volumes.append(volume)
         return volume
 
     def advance(self, seconds: float) -> None:
@@ -87,11 +87,11 @@ class DirectEngine:
 
     def forget(self, volume: DirectVolume) -> None:
         """Called by the volume when it has been unmounted."""
-        self._volumes.remove(volume)
+        self.volumes.remove(volume)
 
     def close(self) -> None:
         """Ends every volume of this engine; safe to call twice."""
-        for volume in list(self._volumes):
+        for volume in list(self.volumes):
             volume.discard()
         self.cloud.close()
 

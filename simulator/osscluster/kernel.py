@@ -59,12 +59,12 @@ class KernelEngine:
         self.clock = AdjustableClock()
         self.cloud = Cloud(clock=self.clock, rng=random.Random(0), over_http=True)
         self.ossfs = os.path.abspath(ossfs) if ossfs else None
-        self._volumes: list[KernelVolume] = []
+        self.volumes: list[KernelVolume] = []
 
     def mount(self, spec: VolumeSpec) -> KernelVolume:
         """Raises MountFailed with what the command printed; nothing is left then."""
         volume = KernelVolume(self, spec)
-        self._volumes.append(volume)
+        self.volumes.append(volume)
         return volume
 
     def advance(self, seconds: float) -> None:
@@ -79,16 +79,16 @@ class KernelEngine:
             time.sleep(seconds)
             return
         self.clock.advance(seconds)
-        for volume in self._volumes:
+        for volume in self.volumes:
             volume.advance(seconds)
 
     def forget(self, volume: KernelVolume) -> None:
         """Called by the volume when it has been unmounted."""
-        self._volumes.remove(volume)
+        self.volumes.remove(volume)
 
     def close(self) -> None:
         """Ends every container, mount and process of this engine and removes its files; safe to call twice."""
-        for volume in list(self._volumes):
+        for volume in list(self.volumes):
             volume.discard()
         self.cloud.close()
 

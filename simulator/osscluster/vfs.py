@@ -18,12 +18,13 @@ path_resolution(7).
 from __future__ import annotations
 
 import errno
+import functools
 import os
 import stat
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NoReturn
+from typing import Concatenate, NoReturn, ParamSpec, TypeVar
 
 from osscloud.clock import Clock
 from osscluster.volume import DirEntry, Holder, Stat
@@ -32,6 +33,9 @@ from ossfuse.filesystem import OssFs
 from ossfuse.mounted import Context
 
 __all__ = ["MountFlags", "Task", "Vfs"]
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 
 _NAME_MAX = 1024  # FUSE_NAME_MAX
 _PATH_MAX = 4096
@@ -213,6 +217,24 @@ class Vfs:
             raise
         return self._learn(parent, name, attributes)
 
+    def lookup_if_there(self, context: Context, parent: _Node, name: str, *, force: bool = False) -> _Node | None:
+        """`lookup`, but None where it says ENOENT."""
+        try:
+            return self.lookup(context, parent, name, force=force)
+        except OSError as error:
+            if error.errno != errno.ENOENT:
+                raise
+            return None
+
+    def _absent(self, context: Context, path: str) -> bool:
+        try:
+            self.fs.getattr(context, path)
+        except OSError as error:
+            if error.errno != errno.ENOENT:
+                raise
+            return True
+        return False
+
     def _learn(self, parent: _Node, name: str, raw: Attributes, *, wanted: int | None = None) -> _Node:
         """Takes in the answer to a LOOKUP, or to the request that made the name. wanted: the type just asked for."""
         attributes = self._shown(raw)
@@ -255,9 +277,7 @@ class Vfs:
             self._hidden_count += 1
             name = f".fuse_hidden{node.number:08x}{self._hidden_count:08x}"
             path = parent.path.rstrip("/") + "/" + name
-            try:
-                self.fs.getattr(context, path)
-            except FileNotFoundError:
+            if self._absent(context, path):
                 self.fs.rename(context, node.path, path)
                 self._move(node, parent, name)
                 node.hidden = True
@@ -396,12 +416,10 @@ class Vfs:
         place = self.place(context, path)
         if place.name in ("", ".", ".."):
             _fail(errno.EEXIST, path)
-        try:
-            self.lookup(context, place.parent, place.name, force=True)
-        except FileNotFoundError:
-            self.writable_mount(path)
-            return place
-        return _fail(errno.EEXIST, path)
+        if self.lookup_if_there(context, place.parent, place.name, force=True) is not None:
+            _fail(errno.EEXIST, path)
+        self.writable_mount(path)
+        return place
 
     def make(self, context: Context, place: _Place, kind: int) -> _Node:
         """Learns a name that the file system has just made."""
@@ -446,10 +464,7 @@ class Vfs:
         self.writable_mount(old)
         node = self.lookup(context, source.parent, source.name)
         directory = node.kind == stat.S_IFDIR
-        try:
-            replaced: _Node | None = self.lookup(context, target.parent, target.name, force=True)
-        except FileNotFoundError:
-            replaced = None
+        replaced = self.lookup_if_there(context, target.parent, target.name, force=True)
         if not directory and (source.trailing_slash or (target.trailing_slash and replaced is None)):
             _fail(errno.ENOTDIR, old)
         if node in _line(target.parent):
@@ -538,11 +553,11 @@ class Vfs:
             while True:
                 if place.trailing_slash or (place.name in ("", ".", "..")):
                     _fail(errno.EISDIR, path)
-                try:
-                    node = self.lookup(context, place.parent, place.name, force=bool(flags & os.O_EXCL))
-                except FileNotFoundError:
+                there = self.lookup_if_there(context, place.parent, place.name, force=bool(flags & os.O_EXCL))
+                if there is None:
                     self.writable_mount(path)
                     return self._create(context, place, flags, mode)
+                node = there
                 if flags & os.O_EXCL:
                     _fail(errno.EEXIST, path)
                 if node.kind != stat.S_IFLNK or flags & os.O_NOFOLLOW:
@@ -706,6 +721,21 @@ class Vfs:
         node.attributes_until = 0.0
 
 
+def _system_call(call: Callable[Concatenate[Task, _P], _R]) -> Callable[Concatenate[Task, _P], _R]:
+    """Errors as a process sees them: an errno, the class that Python has for it, and the path that was given."""
+
+    @functools.wraps(call)
+    def called(task: Task, /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
+        try:
+            return call(task, *args, **kwargs)
+        except OSError as error:
+            code = error.errno or errno.EIO
+            path = args[0] if args and isinstance(args[0], str) else None
+            raise OSError(code, os.strerror(code), path) from error
+
+    return called
+
+
 class Task:
     """A process of the direct engine; implements `volume.Syscalls`."""
 
@@ -734,25 +764,31 @@ class Task:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         return file
 
+    @_system_call
     def stat(self, path: str) -> Stat:
         node = self._vfs.find(self._context, path)
         return _to_stat(node, self._vfs.fresh(self._context, node))
 
+    @_system_call
     def lstat(self, path: str) -> Stat:
         node = self._vfs.find(self._context, path, follow=False)
         return _to_stat(node, self._vfs.fresh(self._context, node))
 
+    @_system_call
     def fstat(self, fd: int) -> Stat:
         file = self._file(fd)
         return _to_stat(file.node, self._vfs.fresh(self._context, file.node))
 
+    @_system_call
     def listdir(self, path: str) -> list[DirEntry]:
         fd = self.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NONBLOCK)
         try:
             directory = self._file(fd).node.path
             try:
                 entries = self._vfs.fs.readdir(self._context, directory)
-            except FileNotFoundError:
+            except OSError as error:
+                if error.errno != errno.ENOENT:
+                    raise
                 # glibc's readdir takes ENOENT for the end of a directory that was removed.
                 return []
             found = []
@@ -766,34 +802,41 @@ class Task:
         finally:
             self.close(fd)
 
+    @_system_call
     def open(self, path: str, flags: int = os.O_RDONLY, mode: int = 0o666) -> int:
         file = self._vfs.open(self._context, path, flags, mode & ~self._umask)
         fd = next(number for number in range(3, len(self.files) + 4) if number not in self.files)
         self.files[fd] = file
         return fd
 
+    @_system_call
     def close(self, fd: int) -> None:
         file = self._file(fd)
         del self.files[fd]
         self._vfs.close(self._context, file)
 
+    @_system_call
     def read(self, fd: int, size: int) -> bytes:
         file = self._file(fd)
         data = self._vfs.read(self._context, file, size, file.offset)
         file.offset += len(data)
         return data
 
+    @_system_call
     def write(self, fd: int, data: bytes) -> int:
         file = self._file(fd)
         written, file.offset = self._vfs.write(self._context, file, data, file.offset)
         return written
 
+    @_system_call
     def pread(self, fd: int, size: int, offset: int) -> bytes:
         return self._vfs.read(self._context, self._file(fd), size, offset)
 
+    @_system_call
     def pwrite(self, fd: int, data: bytes, offset: int) -> int:
         return self._vfs.write(self._context, self._file(fd), data, offset)[0]
 
+    @_system_call
     def lseek(self, fd: int, offset: int, whence: int) -> int:
         file = self._file(fd)
         if whence == os.SEEK_END:
@@ -807,36 +850,44 @@ class Task:
         file.offset = offset
         return offset
 
+    @_system_call
     def fsync(self, fd: int) -> None:
         file = self._file(fd)
         if file.handle is not None:
             self._vfs.fs.fsync(self._context, file.node.path, file.handle, False)
 
+    @_system_call
     def ftruncate(self, fd: int, size: int) -> None:
         file = self._file(fd)
         if not file.writable or file.handle is None:
             _fail(errno.EINVAL)
         self._vfs.truncate(self._context, file.node, size)
 
+    @_system_call
     def truncate(self, path: str, size: int) -> None:
         if size < 0:
             _fail(errno.EINVAL, path)
         self._vfs.truncate(self._context, self._vfs.find(self._context, path), size)
 
+    @_system_call
     def mkdir(self, path: str, mode: int = 0o777) -> None:
         place = self._vfs.absent(self._context, path)
         self._vfs.fs.mkdir(self._context, self._vfs.path_of(place), mode & 0o1777 & ~self._umask)
         self._vfs.make(self._context, place, stat.S_IFDIR)
 
+    @_system_call
     def rmdir(self, path: str) -> None:
         self._vfs.rmdir(self._context, path)
 
+    @_system_call
     def unlink(self, path: str) -> None:
         self._vfs.unlink(self._context, path)
 
+    @_system_call
     def rename(self, old: str, new: str) -> None:
         self._vfs.rename(self._context, old, new)
 
+    @_system_call
     def link(self, old: str, new: str) -> None:
         node = self._vfs.find(self._context, old, follow=False)
         place = self._vfs.absent(self._context, new)
@@ -847,6 +898,7 @@ class Task:
         self._vfs.fs.link(self._context, node.path, self._vfs.path_of(place))
         self._vfs.make(self._context, place, node.kind)
 
+    @_system_call
     def symlink(self, target: str, path: str) -> None:
         if not target:
             _fail(errno.ENOENT, path)
@@ -856,6 +908,7 @@ class Task:
         self._vfs.fs.symlink(self._context, target, self._vfs.path_of(place))
         self._vfs.make(self._context, place, stat.S_IFLNK)
 
+    @_system_call
     def readlink(self, path: str) -> str:
         node = self._vfs.find(self._context, path, follow=False)
         if node.kind != stat.S_IFLNK:
@@ -863,18 +916,23 @@ class Task:
         self._vfs.allowed(self._context, node)
         return self._vfs.fs.readlink(self._context, node.path)
 
+    @_system_call
     def mknod(self, path: str, mode: int, device: int = 0) -> None:
         self._vfs.mknod(self._context, path, mode & ~self._umask, device)
 
+    @_system_call
     def chmod(self, path: str, mode: int) -> None:
         self._vfs.chmod(self._context, self._vfs.find(self._context, path), mode)
 
+    @_system_call
     def chown(self, path: str, uid: int, gid: int) -> None:
         self._vfs.chown(self._context, self._vfs.find(self._context, path), uid, gid)
 
+    @_system_call
     def lchown(self, path: str, uid: int, gid: int) -> None:
         self._vfs.chown(self._context, self._vfs.find(self._context, path, follow=False), uid, gid)
 
+    @_system_call
     def utime(self, path: str, atime: float, mtime: float) -> None:
         self._vfs.utime(self._context, self._vfs.find(self._context, path), atime, mtime)
 
@@ -889,26 +947,31 @@ class Task:
             return False
         return True
 
+    @_system_call
     def setxattr(self, path: str, name: str, value: bytes, flags: int = 0) -> None:
         node = self._for_xattr(path, name, writing=True)
         self._vfs.fs.setxattr(self._context, node.path, name, value, flags)
         self._vfs.changed(node)
 
+    @_system_call
     def getxattr(self, path: str, name: str) -> bytes:
         node = self._for_xattr(path, name, writing=False)
         return self._vfs.fs.getxattr(self._context, node.path, name)
 
+    @_system_call
     def listxattr(self, path: str) -> list[str]:
         node = self._vfs.find(self._context, path)
         self._vfs.allowed(self._context, node)
         self._vfs.has_xattr(path)
         return list(self._vfs.fs.listxattr(self._context, node.path))
 
+    @_system_call
     def removexattr(self, path: str, name: str) -> None:
         node = self._for_xattr(path, name, writing=True)
         self._vfs.fs.removexattr(self._context, node.path, name)
         self._vfs.changed(node)
 
+    @_system_call
     def statvfs(self, path: str) -> os.statvfs_result:
         node = self._vfs.find(self._context, path)
         if not self._vfs.may_use(self._context):

@@ -50,9 +50,7 @@ def start(spawner: Spawner, place: Path) -> Iterator[Starter]:
         umask: int = 0o022,
         timeout: float = 10,
     ) -> ContainerProcess:
-        made = spawner.container(
-            name, str(place), uid=uid, gid=gid, groups=groups, umask=umask, timeout=timeout
-        )
+        made = spawner.container(name, str(place), uid=uid, gid=gid, groups=groups, umask=umask, timeout=timeout)
         started.append(made)
         return made
 
