@@ -102,3 +102,7 @@ def _serve_detached(mount: Mount, telling: int) -> NoReturn:
     finally:
         # Not sys.exit: the frames of the parent's callers are on this stack too.
         os._exit(code)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

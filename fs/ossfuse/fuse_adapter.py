@@ -33,7 +33,7 @@ _UTIME_NOW = (1 << 30) - 1
 _UTIME_OMIT = (1 << 30) - 2
 _NANOSECONDS = 1_000_000_000
 _SMALL_WRITE = 4096
-_STATFS_FIELDS = ("bsize", "frsize", "blocks", "bfree", "bavail", "files", "ffree", "favail", "namemax")
+_STATFS_FIELDS = ("bsize", "frsize", "blocks", "bfree", "bavail", "files", "ffree", "namemax")
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")

@@ -480,7 +480,13 @@ _V1916 = dataclasses.replace(
     sigv1_notice_always=True,
     passwd_stat_strerror=True,
 )
-_V1917 = dataclasses.replace(_V1916, **_line_191("1.91.7"), options=_OPTIONS_1917)
+_V1917 = dataclasses.replace(
+    _V1916,
+    **_line_191("1.91.7"),
+    options=_OPTIONS_1917,
+    sigv1_notice=_SIGV1_NOTICE.format(when="in the near future"),
+    sigv1_notice_always=False,
+)
 _V1918 = dataclasses.replace(
     _V1917,
     **_line_191("1.91.8"),

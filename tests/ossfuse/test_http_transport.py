@@ -1,0 +1,220 @@
+"""The transport against scripted peers (what no well-behaved server sends) and against the cloud's own server."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import socket
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from osscloud.clock import WallClock
+from osscloud.http_server import HttpServer
+from osscloud.message import Caller, Request
+from osscloud.service import OssService
+from ossfuse.http_transport import Endpoint, HttpTransport
+from ossfuse.options import MountOptions
+
+Script = Callable[[socket.socket], None]
+
+
+@contextlib.contextmanager
+def peer(*scripts: Script) -> Iterator[str]:
+    """A server that serves one connection for each script, in order; its URL."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        for script in scripts:
+            connection, _ = listener.accept()
+            with connection:
+                script(connection)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        thread.join(10)
+        listener.close()
+
+
+def head_of(connection: socket.socket) -> str:
+    data = b""
+    while b"\r\n\r\n" not in data:
+        received = connection.recv(65536)
+        if not received:
+            break
+        data += received
+    return data.decode("latin-1")
+
+
+def answering(text: bytes) -> Script:
+    def script(connection: socket.socket) -> None:
+        head_of(connection)
+        connection.sendall(text)
+
+    return script
+
+
+def transport(url: str, **changes: float) -> HttpTransport:
+    return HttpTransport(MountOptions(url=url, **changes))  # type: ignore[arg-type]  # timeouts only
+
+
+def get(client: HttpTransport) -> bytes:
+    return client.send(Request("GET", "/b/k", {})).read()
+
+
+def get_once(url: str, **changes: float) -> bytes:
+    with contextlib.closing(transport(url, **changes)) as client:
+        return get(client)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;x=y\r\nhe\r\n3\r\nllo\r\n0\r\nTrailer: 1\r\n\r\n",
+        b"HTTP/1.0 200 OK\r\n\r\nhello",
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
+    ],
+)
+def test_a_body_is_complete_however_its_end_is_marked(answer: bytes) -> None:
+    with peer(answering(answer)) as url:
+        assert get_once(url) == b"hello"
+
+
+@pytest.mark.parametrize(
+    "answer", [b"", b"HTTP/1.1 200 OK\r\nContent-Le", b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhello"]
+)
+def test_an_answer_cut_short_is_a_reset(answer: bytes) -> None:
+    with peer(answering(answer)) as url, pytest.raises(ConnectionResetError):
+        get_once(url)
+
+
+def test_what_is_not_http_is_no_answer() -> None:
+    with peer(answering(b"SSH-2.0-x\r\n\r\n")) as url, pytest.raises(ConnectionAbortedError):
+        get_once(url)
+
+
+def test_nobody_listening_is_a_refusal() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with pytest.raises(ConnectionRefusedError):
+        get_once(f"http://127.0.0.1:{port}")
+
+
+def test_a_peer_without_progress_times_out() -> None:
+    finished = threading.Event()
+
+    def silent(connection: socket.socket) -> None:
+        head_of(connection)
+        finished.wait(10)
+
+    with peer(silent) as url:
+        with pytest.raises(TimeoutError):
+            get_once(url, readwrite_timeout=0.05)
+        finished.set()
+
+
+def test_a_kept_connection_that_was_closed_meanwhile_is_replaced_once() -> None:
+    ok = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na"
+
+    def closes_in_the_next_exchange(connection: socket.socket) -> None:
+        head_of(connection)
+        connection.sendall(ok)
+        head_of(connection)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    with peer(closes_in_the_next_exchange, answering(ok)) as url, contextlib.closing(transport(url)) as client:
+        assert get(client) == b"a"
+        assert get(client) == b"a"
+
+
+def test_a_put_sends_its_body_only_when_the_server_asks_for_it() -> None:
+    seen: list[bytes] = []
+
+    def patient(connection: socket.socket) -> None:
+        assert "expect: 100-continue" in head_of(connection)
+        connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+        seen.append(connection.recv(100))
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    def refusing(connection: socket.socket) -> None:
+        head_of(connection)
+        connection.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+        connection.settimeout(10)
+        seen.append(connection.recv(100))
+
+    with peer(patient, refusing) as url:
+        client = transport(url)
+        assert client.send(Request("PUT", "/b/k", {}, b"body")).status == 200
+        client.close()
+        client = transport(url)
+        assert client.send(Request("PUT", "/b/k", {}, b"body")).status == 403
+        client.close()
+    assert seen == [b"body", b""]
+
+
+def test_the_caller_is_told_to_this_machine_only() -> None:
+    heads: list[str] = []
+
+    def noting(connection: socket.socket) -> None:
+        heads.append(head_of(connection))
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    caller = Caller("/mnt/a b", "getattr", 12, 34, "cat;x")
+    with peer(noting) as url:
+        client = transport(url)
+        client.send(Request("GET", "/b/k", {}, caller=caller))
+        client.close()
+    assert "ossvol-caller: /mnt/a%20b;getattr;12;34;cat%3Bx\r\n" in heads[0]
+    remote = HttpTransport(MountOptions(url="http://oss-cn-hangzhou.aliyuncs.com"))
+    head = remote._head(
+        Request("GET", "/b/k", {}, caller=caller), Endpoint.parse("http://oss-cn-hangzhou.aliyuncs.com")
+    )
+    assert b"ossvol-caller" not in head
+
+
+@pytest.mark.parametrize(
+    ("url", "address", "port", "loopback"),
+    [
+        ("http://localhost:1234", "127.0.0.1", 1234, True),
+        ("http://bkt.oss.localhost", "127.0.0.1", 80, True),
+        ("https://127.0.0.9", "127.0.0.9", 443, True),
+        ("http://[::1]:99", "::1", 99, True),
+        ("http://127.0.0.1.example.com", "127.0.0.1.example.com", 80, False),
+        ("oss-cn-hangzhou.aliyuncs.com", "oss-cn-hangzhou.aliyuncs.com", 80, False),
+    ],
+)
+def test_names_below_localhost_are_this_machine(url: str, address: str, port: int, loopback: bool) -> None:
+    endpoint = Endpoint.parse(url)
+    assert (endpoint.address, endpoint.port, endpoint.loopback) == (address, port, loopback)
+
+
+def test_a_bucket_in_the_host_name_reaches_the_cloud_without_dns() -> None:
+    service = OssService(clock=WallClock(), rng=random.Random(1))
+    service.admin.create_bucket("bkt")
+    with HttpServer(service) as server:
+        client = transport(f"http://localhost:{server.port}")
+        answer = client.send(Request("GET", "/k", {"host": f"bkt.localhost:{server.port}"}))
+        client.close()
+    assert answer.status == 403  # anonymous, but the bucket was found
+    assert b"<BucketName>" in answer.read() or b"AccessDenied" in answer.read()
+
+
+def test_many_threads_share_the_connections() -> None:
+    service = OssService(clock=WallClock(), rng=random.Random(1))
+    with HttpServer(service) as server:
+        client = transport(server.endpoint)
+
+        def one(number: int) -> int:
+            body = bytes([number % 256]) * 3000
+            return client.send(Request("PUT", f"/none/{number}", {}, body)).status
+
+        with ThreadPoolExecutor(8) as pool:
+            assert set(pool.map(one, range(200))) <= {403, 404}
+        client.close()
