@@ -43,7 +43,7 @@ class PageMap:
 
     def __iter__(self) -> Iterator[tuple[int, int, PageState]]:
         """(start, end, state) of every range, in order."""
-        ends = [*self._starts[1:], self.size]
+        ends = [*self._starts[1:], self.size] if self._starts else []
         return iter(zip(self._starts, ends, self._states, strict=True))
 
     @property
