@@ -47,7 +47,9 @@ def test_tags_are_replaced_on_demand(client: Client) -> None:
     assert not client.head("b").has("x-oss-tagging-count")
 
 
-@pytest.mark.parametrize("directive", [{}, {"x-oss-metadata-directive": "COPY"}, {"x-oss-metadata-directive": "REPLACE"}])
+@pytest.mark.parametrize(
+    "directive", [{}, {"x-oss-metadata-directive": "COPY"}, {"x-oss-metadata-directive": "REPLACE"}]
+)
 def test_a_copy_onto_itself_always_replaces_metadata_without_versioning(
     client: Client, directive: dict[str, str]
 ) -> None:

@@ -234,7 +234,12 @@ TEXT = st.text(alphabet="ab/\U0010ffff", max_size=4)
 
 
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(keys=st.sets(TEXT.filter(bool), max_size=12), prefix=TEXT, delimiter=st.sampled_from(["", "/", "a", "//"]), data=st.data())
+@given(
+    keys=st.sets(TEXT.filter(bool), max_size=12),
+    prefix=TEXT,
+    delimiter=st.sampled_from(["", "/", "a", "//"]),
+    data=st.data(),
+)
 def test_pages_agree_with_a_listing_made_by_walking(
     keys: set[str], prefix: str, delimiter: str, data: st.DataObject
 ) -> None:

@@ -163,7 +163,9 @@ def test_parts_can_be_copied_from_objects(client: Client) -> None:
     source = {"x-oss-copy-source": "/demo/src"}
     ranged = client.send("PUT", "k", params, {**source, "x-oss-copy-source-range": f"bytes=0-{PART - 1}"})
     assert ranged.status == 200
-    whole = client.send("PUT", "k", {**params, "partNumber": "2"}, {**source, "x-oss-copy-source-range": "bytes=9-9999999"})
+    whole = client.send(
+        "PUT", "k", {**params, "partNumber": "2"}, {**source, "x-oss-copy-source-range": "bytes=9-9999999"}
+    )
     answer = complete(client, upload, [(1, ranged.text("ETag")), (2, whole.text("ETag"))])
     assert answer.status == 200
     assert client.get("k").body == data(1) + data(1) + b"tail"
@@ -225,7 +227,9 @@ def test_names_in_upload_documents_are_encoded_on_demand(client: Client) -> None
     listed = client.get("a&b/ü", None, uploadId=upload, **{"encoding-type": "url"})
     assert listed.text("Key") == "a%26b%2F%C3%BC"
     etag = part(client, upload, 1, b"x", "a&b/ü")
-    body = f"<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{etag}</ETag></Part></CompleteMultipartUpload>"
+    body = (
+        f"<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{etag}</ETag></Part></CompleteMultipartUpload>"
+    )
     done = client.send("POST", "a&b/ü", {"uploadId": upload, "encoding-type": "url"}, body=body.encode())
     assert done.text("Key") == "a%26b%2F%C3%BC"
     assert client.send("POST", "k", {"uploads": "", "encoding-type": "x"}).code == "InvalidArgument"

@@ -18,6 +18,7 @@ __all__ = [
     "create_bucket",
     "delete_bucket",
     "delete_unset",
+    "describe_regions",
     "get_bucket_acl",
     "get_info",
     "get_location",
@@ -61,6 +62,25 @@ def list_buckets(call: Call) -> Response:
         _describe(call, document, bucket)
         document.close()
     call.scanned, call.returned = len(mine), len(page)
+    return Response(200, {}, document.bytes())
+
+
+def describe_regions(call: Call) -> Response:
+    """GET /?regions[=oss-REGION]: the one region there is. Raises OssError InvalidArgument for another."""
+    region = f"oss-{call.config.region}"
+    wanted = call.params.get("regions", "")
+    if wanted not in ("", region):
+        raise invalid("regions", wanted)
+    document = Document("RegionInfoList")
+    document.open("RegionInfo")
+    document.leaves(
+        {
+            "Region": region,
+            "InternetEndpoint": call.config.endpoint,
+            "InternalEndpoint": call.config.endpoint,
+            "AccelerateEndpoint": "oss-accelerate.aliyuncs.com",
+        }
+    )
     return Response(200, {}, document.bytes())
 
 

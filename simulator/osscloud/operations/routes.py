@@ -193,7 +193,6 @@ _OBJECT: dict[str, _Table] = {
         "symlink": _op("GetObjectSymlink", symlink.get_symlink, "GetObject", grant="read", versioned=True),
         "tagging": _op("GetObjectTagging", tagging.get_tagging, versioned=True),
         "uploadId": _op("ListParts", multipart.list_parts),
-        "objectMeta": _op("GetObjectMeta", object.get_object_meta, "GetObject", grant="read", versioned=True),
         "": _GET_OBJECT,
     },
     "HEAD": {
@@ -223,7 +222,7 @@ _OBJECT: dict[str, _Table] = {
 }
 
 _SERVICE: dict[str, _Table] = {
-    "GET": {"regions": _not_implemented("DescribeRegions", "oss:DescribeRegions"), "": _LIST_BUCKETS},
+    "GET": {"regions": _op("DescribeRegions", bucket.describe_regions, needs_bucket=False), "": _LIST_BUCKETS},
 }
 
 _COPYING = {"PutObject": _COPY_OBJECT, "UploadPart": _PART_COPY}
