@@ -335,11 +335,6 @@ def _(step: model.DeleteStep, env: Environment, seen: Observation) -> None:
 
 
 @perform.register
-def _(step: model.RestoreStep, env: Environment, seen: Observation) -> None:
-    env.other_client.restore(env.bucket, step.restore, step.days)
-
-
-@perform.register
 def _(step: model.RotateKeyStep, env: Environment, seen: Observation) -> None:
     env.rotate_key()
 

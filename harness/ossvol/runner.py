@@ -7,6 +7,7 @@ process that runs scenarios has its own `Runner`.
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import subprocess
@@ -302,8 +303,21 @@ def _paths(base: Path, lists: Sequence[tuple[str, Sequence[StepModel]]]) -> tupl
 
 
 def step_text(step: StepModel) -> str:
-    """A step as a line of YAML, without its expectations."""
-    import yaml
-
+    """A step as one line of YAML, the verb first, without its expectations."""
     data = step.model_dump(by_alias=True, exclude_unset=True, exclude={"expect", "note"})
-    return yaml.safe_dump(data, default_flow_style=True, sort_keys=False, width=10_000, allow_unicode=True).strip()
+    return _flow({step.verb: data.pop(step.verb), **data})
+
+
+def _flow(value: object) -> str:
+    match value:
+        case None:
+            return ""
+        case dict():
+            return "{" + ", ".join(f"{key}: {_flow(entry)}".rstrip() for key, entry in value.items()) + "}"
+        case list():
+            return "[" + ", ".join(_flow(entry) for entry in value) + "]"
+        case str() if re.fullmatch(r"[A-Za-z][\w./ -]*", value):
+            return value
+        case float():
+            return f"{value:g}"
+    return json.dumps(value, ensure_ascii=False)

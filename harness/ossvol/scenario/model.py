@@ -359,14 +359,6 @@ class DeleteStep(ServerStep):
     delete: str
 
 
-class RestoreStep(ServerStep):
-    """RestoreObject by an SDK; advance time until it is done."""
-
-    verb = "restore"
-    restore: str
-    days: int = Field(1, ge=1)
-
-
 class RotateKeyStep(ServerStep):
     """Creates a new access key, disables the one in use and writes the new one to the password file (the Secret)."""
 
@@ -415,7 +407,7 @@ _MODELS: tuple[type[StepModel], ...] = (
     StatStep, LstatStep, StatfsStep, LsStep, ReadStep, WriteStep, OpenStep, AppendStep, TruncateStep, FsyncStep,
     CloseStep, LinkStep, SymlinkStep, ReadlinkStep, RenameStep, UnlinkStep, MkdirStep, RmdirStep, ChmodStep, ChownStep,
     UtimeStep, SetxattrStep, GetxattrStep, MountStep, RemountStep, UnmountStep, KillStep, PutStep, HeadStep, ListStep,
-    DeleteStep, RestoreStep, RotateKeyStep, DisableKeyStep, VersioningStep, AdvanceStep, FaultStep, ScanStep,
+    DeleteStep, RotateKeyStep, DisableKeyStep, VersioningStep, AdvanceStep, FaultStep, ScanStep,
 )  # fmt: skip
 STEP_MODELS: dict[str, type[StepModel]] = {model.verb: model for model in _MODELS}
 
@@ -463,7 +455,6 @@ Step = Annotated[
     | Annotated[HeadStep, Tag("verb:head")]
     | Annotated[ListStep, Tag("verb:list")]
     | Annotated[DeleteStep, Tag("verb:delete")]
-    | Annotated[RestoreStep, Tag("verb:restore")]
     | Annotated[RotateKeyStep, Tag("verb:rotate_key")]
     | Annotated[DisableKeyStep, Tag("verb:disable_key")]
     | Annotated[VersioningStep, Tag("verb:versioning")]
