@@ -217,6 +217,8 @@ class Metadata:
     def _store_xattr(self, path: str, target: str, headers: Headers, update: Headers) -> None:
         if self._content.metadata_waits(path, self._copying(target, update)):
             return
+        if self._m.profile.last_xattr_stays and not update[XATTR]:
+            update = {}
         merged = {**headers, **self._copying(target, update)}
         self._put(target, {name: value for name, value in merged.items() if value or name != XATTR})
         self._m.cache.drop(target)

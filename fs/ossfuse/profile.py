@@ -227,7 +227,8 @@ class Profile:
     readlink_cached: bool = True  # 1.80 reads the target each time
     mknod_regular_creates: bool = False  # 1.80: mknod of a regular file makes an object
     noxattr_pretends: bool = False  # 1.80 without xattr: set answers success, get ENODATA; 1.91: ENOTSUP
-    statfs_blocks: int = 1_099_511_627_776  # 1.80: 16777216
+    statfs_blocks: int = 1_099_511_627_775  # (2^64 - 1) / 16 MiB, measured; 1.80: 16777216
+    last_xattr_stays: bool = True  # 1.91, measured: the only attribute of a file that is not open can't be removed
     statfs_files: int = 0  # from 1.91.9: 18014398509481983
     estale_on_null_path: bool = False  # 1.91.9: operations with a NULL path answer ESTALE
     multi_request_retries_inside: bool = (
@@ -385,6 +386,7 @@ _V1806 = Profile(
     mknod_regular_creates=True,
     noxattr_pretends=True,
     statfs_blocks=16_777_216,
+    last_xattr_stays=False,
     multi_request_retries_inside=False,
     retry_any_5xx=True,
     retry_wait_fixed=4.0,

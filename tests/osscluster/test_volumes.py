@@ -45,7 +45,6 @@ def names(process: Syscalls, path: str = "") -> list[str]:
 
 def test_what_one_process_writes_another_reads_and_the_bucket_holds(mount: Mount) -> None:
     m = mount()
-    m.root.chmod  # noqa: B018 - started first, so that pids differ
     put(m.root, "a.txt", b"hello")
     assert get(m.root, "a.txt") == b"hello"
     assert m.admin.object(m.bucket, "a.txt").read() == b"hello"
@@ -489,6 +488,7 @@ def test_a_closed_directory_can_neither_be_entered_nor_changed(mount: Mount) -> 
     m = mount(version="1.91.10")
     m.root.mkdir("d", 0o700)
     put(m.root, "d/f")
+    m.engine.advance(2)  # ossfs checks at a lookup, and for a second the kernel does none
     fails(errno.EACCES, m.app.stat, "d/f")
     fails(errno.EACCES, m.app.listdir, "d")
     fails(errno.EACCES, m.app.open, "d/new", os.O_CREAT | os.O_WRONLY)
@@ -542,15 +542,23 @@ def test_extended_attributes_are_kept_with_the_option(mount: Mount) -> None:
     assert m.root.listxattr("f") == ["user.a"]
     fails(errno.EEXIST, m.root.setxattr, "f", "user.a", b"2", os.XATTR_CREATE)
     fails(errno.ENODATA, m.root.getxattr, "f", "user.b")
+    m.root.setxattr("f", "user.b", b"2")
     m.root.removexattr("f", "user.a")
-    assert m.root.listxattr("f") == []
+    assert m.root.listxattr("f") == ["user.b"]
+    m.root.removexattr("f", "user.b")
+    assert m.root.listxattr("f") == ["user.b"]  # the last one stays: a defect of this release
     fails(errno.EPERM, m.app.setxattr, "f", "user.a", b"3")
 
 
 def test_capacity_is_what_the_release_invents(mount: Mount) -> None:
     m = mount(version="1.91.10")
     seen = m.root.statvfs("")
-    assert (seen.f_bsize, seen.f_frsize, seen.f_blocks, seen.f_bavail) == (1 << 24, 1 << 24, 1 << 40, 1 << 40)
+    assert (seen.f_bsize, seen.f_frsize, seen.f_blocks, seen.f_bavail) == (
+        1 << 24,
+        1 << 24,
+        (1 << 40) - 1,
+        (1 << 40) - 1,
+    )
     assert seen.f_namemax == 255
 
 
