@@ -52,22 +52,17 @@ def escape(text: str) -> str:
 class Row:
     """A flat element that repeats many times in one document.
 
-    columns: names of its children in order; a name that starts with "=" takes text that is known to need no escaping
-    (numbers, dates, constants), any other is escaped. nested: raw column names may be given as "Owner/ID": a slash
-    opens one level. For instance Row("Contents", "Key", "=Size", "=Owner/ID").
+    columns: names of its children in order; a slash opens one level ("Owner/ID"). Only the first column is escaped: the
+    others take what never needs it (numbers, dates, ids, constants, text that went through `escape`).
     """
 
-    __slots__ = ("_escaped", "_format")
+    __slots__ = ("_format",)
 
     def __init__(self, element: str, *columns: str) -> None:
         pieces = [f"<{element}>"]
-        self._escaped: list[int] = []
         parent = ""
-        for index, column in enumerate(columns):
-            path = column.removeprefix("=")
-            if path == column:
-                self._escaped.append(index)
-            above, _, name = path.rpartition("/")
+        for column in columns:
+            above, _, name = column.rpartition("/")
             if above != parent:
                 pieces.append((f"</{parent}>" if parent else "") + (f"<{above}>" if above else ""))
                 parent = above
@@ -75,16 +70,9 @@ class Row:
         pieces.append((f"</{parent}>" if parent else "") + f"</{element}>")
         self._format = "".join(pieces)
 
-    def text(self, *values: str | int) -> str:
+    def text(self, first: str | int, *others: str | int) -> str:
         """The element with these values, one a column."""
-        if self._escaped == [0]:
-            return self._format % (escape(values[0]) if isinstance(values[0], str) else values[0], *values[1:])
-        cells = list(values)
-        for index in self._escaped:
-            cell = cells[index]
-            if isinstance(cell, str):
-                cells[index] = escape(cell)
-        return self._format % tuple(cells)
+        return self._format % (escape(first) if isinstance(first, str) else first, *others)
 
 
 class Document:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
@@ -178,6 +179,14 @@ def test_names_are_encoded_on_demand(client: Client, oss: OssService) -> None:
 def test_names_are_escaped_without_encoding(client: Client, oss: OssService) -> None:
     fill(oss, "<a>&\"'", "line\rbreak")
     assert v1(client).texts("Contents/Key") == ["<a>&\"'", "line\rbreak"]
+
+
+def test_owners_are_escaped(client: Client, client_of: Callable[..., Client], oss: OssService) -> None:
+    oss.admin.create_bucket("theirs", owner="R&D <1>")
+    other = client_of(account="R&D <1>", bucket="theirs")
+    other.put("k")
+    assert v1(other).text("Contents/Owner/ID") == "R&D <1>"
+    assert v1(other, versions="").text("Version/Owner/ID") == "R&D <1>"
 
 
 def test_a_control_character_breaks_a_listing_without_encoding(client: Client, oss: OssService) -> None:

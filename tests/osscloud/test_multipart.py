@@ -280,3 +280,6 @@ def test_list_uploads_groups_by_delimiter(client: Client) -> None:
     assert (first.texts("CommonPrefixes/Prefix"), first.text("NextKeyMarker")) == (["a/"], "a/")
     assert uploads(client, delimiter="/", key_marker="a/").texts("CommonPrefixes/Prefix") == ["c/"]
     assert uploads(client, prefix="a/").texts("Upload/Key") == ["a/1", "a/2"]
+    assert uploads(client, prefix="a/", encoding_type="url").texts("Upload/Key") == ["a%2F1", "a%2F2"]
+    begin(client, "\U0010ffff\U0010ffff")
+    assert uploads(client, delimiter="\U0010ffff").texts("CommonPrefixes/Prefix") == ["\U0010ffff"]

@@ -335,6 +335,24 @@ def test_bodies_may_be_buffers_that_their_owner_reuses(client: Client) -> None:
     assert client.get("k").body == b"first"
 
 
+def test_encryption_is_checked_kept_and_answered(client: Client) -> None:
+    header = "x-oss-server-side-encryption"
+    assert client.put("k", b"x", {header: "AES256"}).header(header) == "AES256"
+    assert client.head("k").header(header) == "AES256"
+    assert client.send("PUT", "k", headers={header: "ROT13"}).code == "InvalidEncryptionAlgorithmError"
+
+
+def test_a_callback_is_refused_before_anything_is_stored(client: Client, oss: OssService) -> None:
+    upload = client.send("POST", "k", {"uploads": ""}).text("UploadId")
+    for answer in (
+        client.send("PUT", "k", headers={"x-oss-callback": "e30="}),
+        client.send("PUT", "k", {"callback": "e30="}),
+        client.send("POST", "k", {"uploadId": upload}, {"x-oss-callback": "e30="}),
+    ):
+        assert (answer.status, answer.code) == (501, "NotImplemented")
+    assert oss.admin.keys("demo") == []
+
+
 def test_image_processing_is_not_implemented(client: Client) -> None:
     client.put("k", b"x")
     answer = client.get("k", None, **{"x-oss-process": "image/resize,w_1"})
@@ -354,6 +372,13 @@ def test_tags_are_counted_listed_replaced_and_deleted(client: Client) -> None:
     assert client.delete("k", tagging="").status == 204
     assert client.get("k", tagging="").texts("TagSet/Tag/Key") == []
     assert not client.head("k").has("x-oss-tagging-count")
+
+
+def test_a_namespace_in_a_request_document_is_ignored(client: Client) -> None:
+    client.put("k")
+    body = b'<Tagging xmlns="http://doc"><TagSet><Tag><Key>a</Key><Value>1</Value></Tag></TagSet></Tagging>'
+    assert client.send("PUT", "k", {"tagging": ""}, body=body).status == 200
+    assert client.get("k", tagging="").texts("TagSet/Tag/Key") == ["a"]
 
 
 @pytest.mark.parametrize(

@@ -319,11 +319,13 @@ def test_version_listings_group_by_delimiter(client: Client) -> None:
     assert answer.texts("CommonPrefixes/Prefix") == ["a/", "c/"]
     listed = [e for e in answer.xml if e.tag in ("Version", "DeleteMarker", "CommonPrefixes")]
     assert [e.findtext("Key") or e.findtext("Prefix") for e in listed] == ["a/", "b", "c/", "d", "d"]
+    client.put("e/1")
+    assert versions(client, delimiter="/").texts("CommonPrefixes/Prefix") == ["a/", "c/", "e/"]
     page = versions(client, delimiter="/", max_keys="1")
     assert page.texts("CommonPrefixes/Prefix") == ["a/"]
     assert (page.text("NextKeyMarker"), page.text("NextVersionIdMarker")) == ("a/", "")
     rest = versions(client, delimiter="/", key_marker="a/")
-    assert rest.texts("CommonPrefixes/Prefix") == ["c/"]
+    assert rest.texts("CommonPrefixes/Prefix") == ["c/", "e/"]
     assert versions(client, prefix="a/").texts("Version/Key") == ["a/1", "a/2"]
 
 

@@ -14,31 +14,31 @@ from osscloud.operations.multipart import encoding, integer
 from osscloud.operations.paging import Page, Window, read_page
 from osscloud.operations.selection import check_version_id
 from osscloud.store import NULL_VERSION, UNVERSIONED, Bucket, Upload, Version, successor
-from osscloud.xml import Document, Row, iso_date
+from osscloud.xml import Document, Row, escape, iso_date
 
 __all__ = ["list_objects", "list_uploads", "list_versions"]
 
 _MAX_TEXT = 1024
 
-_CONTENTS = ("Key", "=LastModified", "=ETag", "=Type", "=Size", "=StorageClass")
+_CONTENTS = ("Key", "LastModified", "ETag", "Type", "Size", "StorageClass")
 _OBJECT = Row("Contents", *_CONTENTS)
-_OWNED_OBJECT = Row("Contents", *_CONTENTS, "=Owner/ID", "=Owner/DisplayName")
+_OWNED_OBJECT = Row("Contents", *_CONTENTS, "Owner/ID", "Owner/DisplayName")
 _PREFIX = Row("CommonPrefixes", "Prefix")
 _VERSION = Row(
     "Version",
     "Key",
-    "=VersionId",
-    "=IsLatest",
-    "=LastModified",
-    "=ETag",
-    "=Type",
-    "=Size",
-    "=StorageClass",
-    "=Owner/ID",
-    "=Owner/DisplayName",
+    "VersionId",
+    "IsLatest",
+    "LastModified",
+    "ETag",
+    "Type",
+    "Size",
+    "StorageClass",
+    "Owner/ID",
+    "Owner/DisplayName",
 )
-_MARKER = Row("DeleteMarker", "Key", "=VersionId", "=IsLatest", "=LastModified", "=Owner/ID", "=Owner/DisplayName")
-_UPLOAD = Row("Upload", "Key", "=UploadId", "=StorageClass", "=Initiated")
+_MARKER = Row("DeleteMarker", "Key", "VersionId", "IsLatest", "LastModified", "Owner/ID", "Owner/DisplayName")
+_UPLOAD = Row("Upload", "Key", "UploadId", "StorageClass", "Initiated")
 
 
 def _text(call: Call, name: str) -> str:
@@ -120,7 +120,7 @@ def _object_rows(document: Document, bucket: Bucket, page: Page, *, owned: bool)
     objects = bucket.objects
     versions = [objects[key] for key in page.keys]
     if owned:
-        owner = bucket.owner
+        owner = escape(bucket.owner)
         rows = [
             _OWNED_OBJECT.text(
                 encode(v.key), iso_date(v.modified), v.etag, v.type, v.size, v.storage_class, owner, owner
@@ -237,7 +237,7 @@ def _entry_row(document: Document, bucket: Bucket, key: str, version: Version | 
         return _PREFIX.text(name)
     flag = "true" if latest else "false"
     modified = iso_date(version.modified)
-    owner = bucket.owner
+    owner = escape(bucket.owner)
     if version.is_marker:
         return _MARKER.text(name, version.version_id, flag, modified, owner, owner)
     return _VERSION.text(

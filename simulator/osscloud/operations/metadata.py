@@ -22,6 +22,7 @@ __all__ = [
     "object_acl",
     "object_headers",
     "parse_tagging",
+    "refuse_callback",
     "request_tags",
     "storage_class",
 ]
@@ -31,6 +32,9 @@ DEFAULT_CONTENT_TYPE = "application/octet-stream"
 STORAGE_CLASSES = ("Standard", "IA", "Archive", "ColdArchive", "DeepColdArchive")
 BUCKET_ACLS = ("private", "public-read", "public-read-write")
 OBJECT_ACLS = ("default", *BUCKET_ACLS)
+
+SSE_HEADER = "x-oss-server-side-encryption"
+ENCRYPTIONS = ("AES256", "KMS", "SM4")
 
 _MAX_META = 8192
 _CONTENT_HEADERS = {
@@ -44,8 +48,8 @@ _CONTENT_HEADERS = {
 
 
 def object_headers(call: Call) -> Headers:
-    """Content headers and user metadata of the request, as they will be answered. Raises OssError InvalidArgument when
-    the metadata is over 8 KB or a name holds an underscore."""
+    """Content headers, user metadata and encryption of the request, as they will be answered. Raises OssError
+    InvalidArgument when the metadata is over 8 KB or a name holds an underscore, InvalidEncryptionAlgorithmError."""
     headers: dict[str, str] = {"Content-Type": DEFAULT_CONTENT_TYPE}
     total = 0
     for name, value in call.headers.items():
@@ -58,6 +62,11 @@ def object_headers(call: Call) -> Headers:
                 raise invalid(name, value, "The metadata name is invalid.")
             total += len(name) - len(META_PREFIX) + len(value)
             headers[name] = value
+    encryption = call.headers.get(SSE_HEADER)
+    if encryption is not None:
+        if encryption not in ENCRYPTIONS:
+            raise OssError("InvalidEncryptionAlgorithmError")
+        headers[SSE_HEADER] = encryption
     if total > _MAX_META:
         raise OssError("InvalidArgument", "Meta is too large")
     return call.store.share(headers)
@@ -121,6 +130,12 @@ def request_tags(call: Call) -> dict[str, str] | None:
 
 def forbids_overwrite(headers: Mapping[str, str]) -> bool:
     return headers.get("x-oss-forbid-overwrite", "").lower() == "true"
+
+
+def refuse_callback(call: Call) -> None:
+    """Raises OssError NotImplemented: nobody would be called back."""
+    if "x-oss-callback" in call.headers or "callback" in call.params:
+        raise OssError("NotImplemented", "Callbacks are not implemented.", extras={"Header": "x-oss-callback"})
 
 
 def check_overwrite(bucket: Bucket, key: str, *, forbidden: bool) -> None:

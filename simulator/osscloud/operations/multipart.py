@@ -15,6 +15,7 @@ from osscloud.operations.metadata import (
     invalid,
     object_acl,
     object_headers,
+    refuse_callback,
     request_tags,
     storage_class,
 )
@@ -36,7 +37,7 @@ MIN_PART_BYTES = 102_400
 MAX_PART_BYTES = 5 * 1024**3
 MAX_PART_NUMBER = 10_000
 
-_PART = Row("Part", "=PartNumber", "=LastModified", "=ETag", "=HashCrc64ecma", "=Size")
+_PART = Row("Part", "PartNumber", "LastModified", "ETag", "HashCrc64ecma", "Size")
 
 
 def integer(call: Call, name: str, default: int, low: int, high: int) -> int:
@@ -182,6 +183,7 @@ def _all_parts(call: Call, upload: Upload) -> list[Part]:
 def complete_upload(call: Call) -> Response:
     """POST /key?uploadId=. Content stays in parts; the CRC is combined from theirs."""
     url_encoded = encoding(call)
+    refuse_callback(call)
     with call.store.lock:
         upload = _upload(call)
     everything = call.headers.get("x-oss-complete-all", "").lower() == "yes"

@@ -11,11 +11,13 @@ from osscloud.errors import OssError
 from osscloud.message import Response
 from osscloud.operations.call import Call
 from osscloud.operations.metadata import (
+    SSE_HEADER,
     check_overwrite,
     forbids_overwrite,
     invalid,
     object_acl,
     object_headers,
+    refuse_callback,
     request_tags,
     storage_class,
 )
@@ -75,6 +77,7 @@ def put_object(call: Call) -> Response:
     if not _FOREIGN_CONDITIONS.isdisjoint(headers):
         name = next(name for name in headers if name in _FOREIGN_CONDITIONS)
         raise OssError("NotImplemented", status=400, extras={"Header": name})
+    refuse_callback(call)
     if len(call.request.body) > MAX_PUT_BYTES:
         raise OssError("EntityTooLarge", extras={"MaxSizeAllowed": str(MAX_PUT_BYTES)})
     bucket = call.bucket
@@ -96,6 +99,8 @@ def put_object(call: Call) -> Response:
     answer = {"ETag": etag, "Content-MD5": content_md5(etag), "x-oss-hash-crc64ecma": str(crc)}
     if bucket.versioning != UNVERSIONED:
         answer["x-oss-version-id"] = version.version_id
+    if SSE_HEADER in version.headers:
+        answer[SSE_HEADER] = version.headers[SSE_HEADER]
     return Response(200, answer)
 
 

@@ -128,7 +128,6 @@ _OBJECT_EXTRAS = {
     "x-oss-process": "ProcessObject",
     "x-oss-async-process": "AsyncProcessObject",
     "img": "ProcessObject",
-    "cors": "OptionObject",
 }
 
 _VERBS = {"GET": "Get", "PUT": "Put", "POST": "Post", "DELETE": "Delete", "HEAD": "Head"}
