@@ -41,6 +41,7 @@ Params = Sequence[tuple[str, str]]
 
 MAX_REDIRECTS = 20
 MAX_KEY = 1024
+BARE = frozenset({"uploads"})  # parameters written without "="
 CALLER: contextvars.ContextVar[Caller | None] = contextvars.ContextVar("ossfuse_caller", default=None)
 
 
@@ -208,7 +209,7 @@ class ObjectClient:
         }
         params = [("partNumber", str(part.number)), ("uploadId", upload)]
         response = self._perform("PUT", path, params=params, headers=headers, attempts=attempts)
-        return element_text(response.read(), "ETag")
+        return element_text(response.read(), "ETag").strip('"')
 
     def complete(self, path: str, upload: str, etags: Sequence[str]) -> None:
         if not all(etags):
@@ -334,7 +335,7 @@ class ObjectClient:
             host = f"{self.bucket}.{host}"
             target = f"/{encode(key)}"
         if params:
-            target += "?" + "&".join(f"{name}={encode(value)}" if value else name for name, value in params)
+            target += "?" + "&".join(name if name in BARE else f"{name}={encode(value)}" for name, value in params)
         complete["host"] = host
         if self._agent:
             complete["user-agent"] = self._agent

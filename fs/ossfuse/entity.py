@@ -223,6 +223,8 @@ class Entity:
                 needed = max(0, min(stop, self._remote_size) - begin)
                 if needed:
                     self._download(begin, needed)
+                elif self._profile.fetches_beyond_end and self._client.get(self.path, 0, 0):
+                    raise failure(errno.EIO, self.path)
                 self._pages.mark(begin, stop, state)
 
     def _download(self, start: int, size: int) -> None:
@@ -252,10 +254,10 @@ class Entity:
         with self.lock:
             if not self._spool.has_room(len(data)):
                 raise failure(errno.ENOSPC, self.path)
-            if start > self.size:
-                self._pages.resize(start, modified=not self._profile.loads_before_write)
             if start and (self._profile.loads_before_write or self._options.nomultipart):
                 self.load(0, start)
+            if start > self.size:
+                self._pages.resize(start, modified=not self._profile.loads_before_write)
             _write_all(self._local(), data, start)
             self._pages.mark(start, start + len(data), PageState.WRITTEN)
             if self._options.nomultipart and not self._profile.loads_before_write:

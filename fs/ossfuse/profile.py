@@ -200,6 +200,7 @@ class Profile:
     upload_content_type_from_name: bool = True  # 1.80 keeps what HEAD answered
     too_many_parts_errno: str = "EFBIG"  # 1.80: ENOTSUP
     loads_before_write: bool = False  # 1.80 downloads what lies before a write at the write
+    fetches_beyond_end: bool = False  # 1.80: a hole behind the object's end sends a GET without Range, measured
     parallel_read_doubles: bool = False  # 1.80 reads in parallel above 2 x multipart_size
     read_errno_mapped: bool = False  # 1.91.2 on: a failed read tries once more directly and tells the real errno
     object_state_is_eremote: bool = True  # 403 InvalidObjectState: EREMOTE; 1.80: EPERM
@@ -364,6 +365,7 @@ _V1806 = Profile(
     upload_content_type_from_name=False,
     too_many_parts_errno="ENOTSUP",
     loads_before_write=True,
+    fetches_beyond_end=True,
     parallel_read_doubles=True,
     object_state_is_eremote=False,
     rename_flushes_source=False,
