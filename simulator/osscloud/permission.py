@@ -59,8 +59,7 @@ class Permissions:
 
     @staticmethod
     def _acl_grants(bucket: Bucket, key: str, grant: Grant) -> bool:
-        # An ACL never grants a listing: READ on an OSS bucket means reading its objects.
-        if not grant or not key:
+        if not grant:
             return False
         newest = bucket.newest(key)
         acl = bucket.acl if newest is None or newest.acl == "default" else newest.acl

@@ -126,7 +126,8 @@ class OssService:
             action = operation.action
             if operation.version_action and "versionId" in address.params:
                 action = operation.version_action
-            self._permissions.check(call.identity, action, bucket, address.key, operation.grant)
+            if action:
+                self._permissions.check(call.identity, action, bucket, address.key, operation.grant)
         else:
             self._permissions.check_service(call.identity, operation.action, address.bucket)
         if address.key:

@@ -114,5 +114,18 @@ def test_one_key_that_must_not_be_deleted_stops_the_whole_call(
     assert delete_many(limited, ["free"]).status == 200
 
 
+def test_permission_is_asked_for_each_key(client: Client, client_of: Callable[..., Client], oss: OssService) -> None:
+    client.put("k")
+    nobody = client_of(account="42")
+    assert delete_many(nobody, ["k"]).status == 403
+    remover = client_of()
+    statement = {"Effect": "Allow", "Action": "oss:DeleteObject", "Resource": "acs:oss:*:*:demo/*"}
+    oss.accounts.set_policy(remover.key.id, Policy.parse({"Version": "1", "Statement": [statement]}))
+    assert delete_many(remover, ["k"]).status == 200
+    client.put("open", b"", {"x-oss-object-acl": "public-read-write"})
+    assert delete_many(nobody, ["open"]).status == 200
+    assert oss.admin.keys("demo") == []
+
+
 def test_a_plain_post_is_not_implemented(client: Client) -> None:
     assert client.send("POST", "", body=b"x").code == "NotImplemented"

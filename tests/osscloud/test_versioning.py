@@ -381,6 +381,7 @@ def test_v1_scans_the_range_of_its_page_only(client: Client, oss: OssService) ->
     assert scanned(max_keys="1", marker="a") == 1
     assert scanned(max_keys="2", delimiter="/") == 5
     assert scanned(prefix="b/") == 3
+    assert scanned(prefix="b/1") == 1
     assert scanned(marker="b/2") == 3
     assert scanned(prefix="zzz") == 0
 

@@ -137,8 +137,9 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """name: as the access log says it. action: what a policy must allow. version_action: likewise when the request has
-    a versionId. grant: what a public ACL may grant for it. needs_bucket: the bucket must exist."""
+    """name: as the access log says it. action: what a policy must allow; "" when the operation asks for each of its
+    keys itself. version_action: likewise when the request has a versionId. grant: what a public ACL may grant for it;
+    never a listing, as READ on an OSS bucket means reading its objects. needs_bucket: the bucket must exist."""
 
     name: str
     action: str

@@ -179,7 +179,7 @@ _BUCKET: dict[str, _Table] = {
         "": _PUT_BUCKET,
     },
     "POST": {
-        "delete": _op("DeleteObjects", delete.delete_multiple, "DeleteObject"),
+        "delete": Operation("DeleteObjects", "", delete.delete_multiple),
         "": _not_implemented("PostObject", "oss:PutObject"),
     },
     "DELETE": {"": _op("DeleteBucket", bucket.delete_bucket)},
