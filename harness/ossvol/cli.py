@@ -52,7 +52,7 @@ def _root(
 @app.command()
 def run(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[ID|PREFIX|FILE|DIR]...", help="What to run; all when left out.")
+        list[str] | None, typer.Argument(metavar="ID|PREFIX|FILE|DIR", help="What to run; all when left out.")
     ] = None,
     *,
     via: Annotated[Via | None, typer.Option(help="Default: kernel where it works, otherwise direct.")] = None,
@@ -93,7 +93,7 @@ def _via(via: Via | None) -> Literal["kernel", "direct"] | None:
 
 @app.command()
 def lint(
-    paths: Annotated[list[Path] | None, typer.Argument(metavar="[FILE|DIR]...")] = None,
+    paths: Annotated[list[Path] | None, typer.Argument(metavar="FILE|DIR")] = None,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of scenario files.")] = False,
     json: Json = False,
 ) -> None:
@@ -137,7 +137,7 @@ def lint(
 
 @app.command("list")
 def list_(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[ID|PREFIX|FILE|DIR]...")] = None, json: Json = False
+    names: Annotated[list[str] | None, typer.Argument(metavar="ID|PREFIX|FILE|DIR")] = None, json: Json = False
 ) -> None:
     """List scenarios: id, title, FAQ section."""
     import json as json_module

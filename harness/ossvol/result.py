@@ -28,6 +28,11 @@ class Phase(StrEnum):
 PhaseStatus = Status | None  # None: the scenario has no such phase
 
 
+def _indented(text: str) -> str:
+    """What a mount command printed has several lines."""
+    return "\n             ".join(line for line in text.splitlines() if line.strip())
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """One step that did not show what it should. branch: title of the remedy or control it belongs to, "" for the
@@ -49,8 +54,8 @@ class Failure:
         lines = [
             f"{self.file}:{self.line}: {where}",
             f"  step       {self.step}",
-            f"  expected   {self.expected}",
-            f"  seen       {self.seen}",
+            f"  expected   {_indented(self.expected)}",
+            f"  seen       {_indented(self.seen)}",
         ]
         if self.requests:
             lines += [f"  {'requests' if not index else '':10} {line}" for index, line in enumerate(self.requests)]

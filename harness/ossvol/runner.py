@@ -26,6 +26,7 @@ from ossvol.scenario.document import Path
 from ossvol.scenario.vocabulary import VersionRange, known_versions
 
 if TYPE_CHECKING:
+    from osscloud.accesslog import LogRecord
     from ossvol.environment import Environment
     from ossvol.scenario import LoadedScenario
     from ossvol.scenario.model import StepModel
@@ -231,6 +232,8 @@ class Runner:
         if not isinstance(when[0], MountStep):
             from osscluster.volume import MountFailed
 
+            log = env.cloud.service.access_log
+            mark = log.mark()
             try:
                 env.mount_all()
             except EnvironmentMissing:
@@ -240,7 +243,8 @@ class Runner:
                     f"exit code {error.returncode}: {error.message}" if isinstance(error, MountFailed) else str(error)
                 )
                 place = _Place(Phase.SYMPTOM, branch, loaded.line(("given", "volume")), "mount")
-                return self._failure(loaded, place, expected="it is mounted", seen=seen)
+                requests = _request_lines(log.since(mark))
+                return self._failure(loaded, place, expected="it is mounted", seen=seen, requests=requests)
         steps = tuple((("when", index), step) for index, step in enumerate(when))
         return self._steps(env, loaded, Phase.SYMPTOM, branch, steps)
 
@@ -265,15 +269,12 @@ class Runner:
             except (StepImpossible, ClusterError) as error:
                 return self._failure(loaded, place, expected="the step can be made", seen=str(error))
             if mismatches := compare(step.expect, seen):
-                requests = [request_line(record) for record in seen.records[:_REQUESTS_SHOWN]]
-                if len(seen.records) > _REQUESTS_SHOWN:
-                    requests.append(f"... and {len(seen.records) - _REQUESTS_SHOWN} more")
                 return self._failure(
                     loaded,
                     place,
                     expected=", ".join(mismatch.expected for mismatch in mismatches),
                     seen=", ".join(mismatch.seen for mismatch in mismatches),
-                    requests=requests,
+                    requests=_request_lines(seen.records),
                 )
         return None
 
@@ -284,6 +285,13 @@ class Runner:
         return Failure(
             loaded.file, place.line, place.phase, place.branch, place.step, expected, seen, tuple(requests), reproduce
         )
+
+
+def _request_lines(records: Sequence[LogRecord]) -> list[str]:
+    lines = [request_line(record) for record in records[:_REQUESTS_SHOWN]]
+    if len(records) > _REQUESTS_SHOWN:
+        lines.append(f"... and {len(records) - _REQUESTS_SHOWN} more")
+    return lines
 
 
 def _branches(loaded: LoadedScenario) -> Iterator[_Branch]:

@@ -148,7 +148,7 @@ def _scalar(node: yaml.Node, path: Path, document: Document) -> Scalar:
     except ValueError:
         return text
     document.problems.append(document.problem(path, "E111", f"the YAML tag {node.tag} is not part of the language"))
-    return None
+    return text
 
 
 def _integer(text: str) -> int:
