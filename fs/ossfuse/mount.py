@@ -250,7 +250,7 @@ class Mount:
         self._say_notice()
         if usage:
             print(usage_text(os.path.basename(self._program)), file=self._stdout, flush=True)
-        self._close()
+        self.close()
         return code
 
     def _say_notice(self) -> None:
@@ -393,7 +393,7 @@ class Mount:
         finally:
             for part in background:
                 part.stop()
-            self._close()
+            self.close()
         if not detached:
             self._say_notice()
         return code or self._exit_code
@@ -411,7 +411,8 @@ class Mount:
             self._exit_code = self._check(self.fs, in_main=False)
         return self._exit_code
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Lets go of connections and log; `serve` and a refusal do so themselves. Safe to call twice."""
         if self._http is not None:
             self._http.close()
         if self._log is not None:
