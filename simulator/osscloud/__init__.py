@@ -1,0 +1,1 @@
+"""A fake Alibaba Cloud OSS: `service.OssService` without sockets, `http_server.HttpServer` with them."""

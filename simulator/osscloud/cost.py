@@ -28,7 +28,7 @@ BASE_MS = {
     "CompleteUpload": 20.0,
     "DeleteObject": 8.0,
     "GetBucket": 10.0,
-    "GetBucketVersions": 10.0,
+    "ListObjectVersions": 10.0,
 }
 """Milliseconds by operation name of the access log."""
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import random
 from typing import TYPE_CHECKING
 
 import pytest
 
 from osscloud.accesslog import AccessLog, LogRecord
 from osscloud.clock import VirtualClock
-from osscloud.cost import cost_ms
+from osscloud.cost import BASE_MS, cost_ms
 from osscloud.errors import OssError
 from osscloud.message import Caller, Request
 from osscloud.service import OssService
@@ -139,7 +139,16 @@ def test_cost_grows_with_bytes_and_with_what_was_scanned() -> None:
     assert cost_ms("SomethingElse", bytes_in=0, bytes_out=0, scanned=0) > 0
 
 
-def test_ids_repeat_with_the_seed(client: Client, client_of: Callable[..., Client]) -> None:
-    seen = [client.put(key).header("x-oss-request-id") for key in "abc"]
+def test_every_operation_of_the_cost_table_is_one_of_the_log() -> None:
+    assert set(BASE_MS) <= {operation for *_, operation in OPERATIONS}
+
+
+def test_ids_repeat_with_the_seed() -> None:
+    def ids() -> list[str]:
+        service = OssService(clock=VirtualClock(), rng=random.Random(3))
+        return [service.handle(Request("GET", "/", {})).header("x-oss-request-id") for _ in range(3)]
+
+    seen = ids()
+    assert ids() == seen
     assert len(set(seen)) == 3
-    assert all(len(i or "") == 24 and set(i or "") <= set("0123456789ABCDEF") for i in seen)
+    assert all(len(i) == 24 and set(i) <= set("0123456789ABCDEF") for i in seen)
