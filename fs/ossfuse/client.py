@@ -211,7 +211,8 @@ class ObjectClient:
         response = self._perform("PUT", path, params=params, headers=headers, attempts=attempts)
         return element_text(response.read(), "ETag").strip('"')
 
-    def complete(self, path: str, upload: str, etags: Sequence[str]) -> None:
+    def complete(self, path: str, upload: str, etags: Sequence[str], *, content_type: str) -> None:
+        """Makes the object of its parts. content_type: of the object; 1.80 gives it to this request too."""
         if not all(etags):
             raise RequestFailed(getattr(errno, self._profile.failed_parts_errno), path)
         parts = "".join(
@@ -219,7 +220,7 @@ class ObjectClient:
             for number, etag in enumerate(etags, 1)
         )
         body = f"<CompleteMultipartUpload>\n{parts}</CompleteMultipartUpload>\n".encode()
-        headers = {"accept": "", "content-type": "application/xml"}
+        headers = {"accept": "", "content-type": self._profile.complete_content_type or content_type}
         self._perform("POST", path, params=[("uploadId", upload)], headers=headers, body=body)
 
     def abort(self, path: str, upload: str) -> None:
@@ -256,7 +257,7 @@ class ObjectClient:
             if self._profile.aborts_failed_upload:
                 self.abort(path, upload)
             raise RequestFailed(getattr(errno, self._profile.failed_parts_errno), path)
-        self.complete(path, upload, [etag or "" for etag in etags])
+        self.complete(path, upload, [etag or "" for etag in etags], content_type=content_type)
 
     def copy_in_parts(self, path: str, meta: Mapping[str, str], size: int, *, content_type: str) -> None:
         """Copies an object of `size` bytes, named by the x-oss-copy-source in `meta`, by part copies."""
@@ -295,6 +296,16 @@ class ObjectClient:
     def _run(
         self, jobs: Sequence[Callable[[int | None], T]], attempts: int | None, parallel: int
     ) -> list[T | RequestFailed]:
+        if self._profile.multi_request_reversed:
+            outcomes: list[T | RequestFailed] = []
+            for start in range(0, len(jobs), parallel):
+                outcomes += reversed(self._run_batch(jobs[start : start + parallel][::-1], attempts, parallel))
+            return outcomes
+        return self._run_batch(jobs, attempts, parallel)
+
+    def _run_batch(
+        self, jobs: Sequence[Callable[[int | None], T]], attempts: int | None, parallel: int
+    ) -> list[T | RequestFailed]:
         if len(jobs) < 2 or parallel < 2 or not self._concurrent:
             return [_outcome(job, attempts) for job in jobs]
         # Its own threads for every batch, as ossfs does: batches never wait for each other.
@@ -312,7 +323,7 @@ class ObjectClient:
         if self._options.default_acl:
             headers[self._profile.acl_header] = self._options.default_acl
         if self._options.storage_class.lower() != "standard":
-            headers["x-oss-storage-class"] = self._options.storage_class
+            headers["x-oss-storage-class"] = self._options.storage_class.upper()
         if not copied and self._options.sse:
             headers["x-oss-server-side-encryption"] = self._options.sse
             if self._options.sse_kms_id:

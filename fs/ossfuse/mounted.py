@@ -110,7 +110,8 @@ class Mounted:
         if not profile.entity_shared:
             for entity in self.files.at(path):
                 mtime = headers.get(META + "mtime", "")
-                entity.set_times(float(mtime) if mtime.isdigit() else 0.0, 0.0)
+                seconds = float(mtime) if mtime.isdigit() else 0.0
+                entity.set_times(seconds, seconds)
 
     def _copied_size(self, path: str, headers: Headers, exists: bool) -> int:
         if self.profile.rename_stats_target:

@@ -244,6 +244,8 @@ class Profile:
     size_error_codes: bool = True  # EntityTooLarge: EFBIG, KeyTooLongError: ENAMETOOLONG; 1.80: EIO
     failed_parts_errno: str = "EIO"  # an upload whose parts fail; 1.80 goes on to complete it and ends with EPERM
     aborts_failed_upload: bool = True  # 1.80 leaves the unfinished upload behind
+    multi_request_reversed: bool = False  # 1.80 sends each batch of parallel requests back to front, measured
+    complete_content_type: str = "application/xml"  # of the POST that completes an upload; 1.80: by the name
     redirect_is_failure: bool = True  # 1.80 takes every status below 400 for success
     put_body_error: bool = True  # PUT 200 with <Code> in its body: EIO; 1.80: success
     exits_on_certificate_error: bool = False  # 1.80: the process ends
@@ -397,6 +399,8 @@ _V1806 = Profile(
     size_error_codes=False,
     failed_parts_errno="EPERM",
     aborts_failed_upload=False,
+    multi_request_reversed=True,
+    complete_content_type="",
     redirect_is_failure=False,
     put_body_error=False,
     exits_on_certificate_error=True,
