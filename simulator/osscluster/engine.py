@@ -49,9 +49,9 @@ def kernel_unavailable() -> EnvironmentMissing | None:
     """Why no FUSE file system can be mounted here, with the line that fixes it; None when it can."""
     if sys.platform != "linux":
         return EnvironmentMissing(f"FUSE mounts need Linux, this is {sys.platform}", "use --via direct")
-    library = next((name for name in _LIBRARIES if _loads(name)), None)
-    if library is None:
-        return EnvironmentMissing("neither libfuse.so.2 nor libfuse3 is installed", "apt-get install -y libfuse2 fuse")
+    missing = _library_missing()
+    if missing is not None:
+        return missing
     try:
         device = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -70,12 +70,14 @@ def kernel_unavailable() -> EnvironmentMissing | None:
         os.close(device)
 
 
-def _loads(library: str) -> bool:
-    try:
-        ctypes.CDLL(library)
-    except OSError:
-        return False
-    return True
+def _library_missing() -> EnvironmentMissing | None:
+    for name in _LIBRARIES:
+        try:
+            ctypes.CDLL(name)
+        except OSError:
+            continue
+        return None
+    return EnvironmentMissing("neither libfuse.so.2 nor libfuse3 is installed", "sudo apt-get install -y libfuse2 fuse")
 
 
 def _mount_refused(device: int) -> EnvironmentMissing | None:

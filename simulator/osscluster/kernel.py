@@ -178,9 +178,15 @@ class KernelVolume:
 
     def control(self, request: dict[str, object]) -> dict[str, object]:
         """One request to the simulated mount's control socket. Raises ClusterError when it refuses."""
+        directory, name = os.path.split(self._control)
+        place = os.open(directory, os.O_PATH | os.O_DIRECTORY)
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(self._engine.call_timeout)
-            connection.connect(self._control)
+            try:
+                # Short enough for a socket's address, however long the state directory's path is.
+                connection.connect(f"/proc/self/fd/{place}/{name}")
+            finally:
+                os.close(place)
             connection.sendall(json.dumps(request).encode() + b"\n")
             with connection.makefile("rb") as lines:
                 answer: dict[str, object] = json.loads(lines.readline())

@@ -358,13 +358,16 @@ def _run_mount(request: dict[str, Any], fds: list[int], spawner: int) -> int:
     mime_text = None
     if request["mime_file"] is not None:
         mime_text = Path(request["mime_file"]).read_text(encoding="utf-8")
+    # The address of a socket has room for 107 bytes, which a long state directory exceeds.
+    directory, name = os.path.split(request["control"])
+    control = f"/proc/self/fd/{os.open(directory, os.O_PATH | os.O_DIRECTORY)}/{name}"
     mount = importlib.import_module("ossfuse.mount")
     return int(
         mount.run(
             request["argv"],
             version=request["version"],
             program=request["program"],
-            control=request["control"],
+            control=control,
             ready_fd=fds[2],
             clock_offset=request["clock_offset"],
             mime_text=mime_text,
