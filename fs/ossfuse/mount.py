@@ -144,7 +144,7 @@ class Mount:
     argv: without the program's name. environment: variables for the credentials. program: argv[0] as typed. clock: of
     the file system's caches and dates. mime_text: content of the mime.types file, None: the file itself is read.
     stdout, stderr: default: those of the process. transport: carries the requests, default: HTTP to the command line's
-    url. rng: of the waits between retries.
+    url. rng: of the waits between retries. spool: where local data goes instead of tmpdir=.
     """
 
     options: MountOptions
@@ -162,6 +162,7 @@ class Mount:
         stderr: TextIO | None = None,
         transport: Transport | None = None,
         rng: random.Random | None = None,
+        spool: str | None = None,
     ) -> None:
         self.profile = profile
         self.clock = clock or AdjustableClock()
@@ -173,6 +174,7 @@ class Mount:
         self._stderr = stderr or sys.stderr
         self._given_transport = transport
         self._rng = rng or random.Random()
+        self._spool = spool
         self._http: HttpTransport | None = None
         self._transport: CountingTransport | None = None
         self._fs: OssFs | None = None
@@ -232,7 +234,7 @@ class Mount:
             client=client,
             clock=self.clock,
             groups=HostGroups(),
-            spool=options.tmpdir,
+            spool=self._spool or options.tmpdir,
             mime=self._mime_table(),
             euid=os.geteuid(),
             egid=os.getegid(),

@@ -40,6 +40,8 @@ from ossfuse.options import MountOptions
 __all__ = ["DirectEngine", "DirectVolume", "InProcessTransport"]
 
 _FIRST_PID = 1 << 22  # the kernel's largest pid_max
+_MEMORY = "/dev/shm"
+_AMPLE = 1 << 30
 _NEEDS_KERNEL = frozenset({"default_permissions"})
 
 
@@ -72,6 +74,7 @@ class DirectEngine:
         self.rng = random.Random(0)
         self.cloud = Cloud(clock=self.clock, rng=self.rng, over_http=False)
         self.transport = InProcessTransport(self.cloud.service, self.cloud.endpoint, self.clock)
+        self.spool = _memory_spool()
         self.pids = itertools.count(_FIRST_PID)
         self.volumes: list[DirectVolume] = []
 
@@ -182,6 +185,8 @@ class DirectVolume:
             stderr=stderr,
             transport=engine.transport,
             rng=engine.rng,
+            # Closing a file of a disk takes milliseconds, which a fuzzer's steps would be made of.
+            spool=None if "tmpdir=" in self.spec.options else engine.spool,
         )
         code = mount.prepare()
         if code is None:
@@ -213,6 +218,15 @@ class DirectVolume:
             max_write=128 * 1024 if big_writes else 4096,
             xattr=options.xattr or mount.profile.xattr_default,
         )
+
+
+def _memory_spool() -> str | None:
+    """A file system in memory with ample room for local data; None where there is none."""
+    try:
+        room = os.statvfs(_MEMORY)
+    except FileNotFoundError:
+        return None
+    return _MEMORY if room.f_bavail * room.f_frsize >= _AMPLE and os.access(_MEMORY, os.W_OK) else None
 
 
 def _libfuse_options(options: MountOptions) -> dict[str, str]:
