@@ -54,7 +54,7 @@ def valid_bucket_name(name: str) -> bool:
 def split_target(target: str) -> tuple[str, str]:
     """The still encoded path and query of a request target; an absolute-form target ("http://host/path") loses scheme
     and authority."""
-    if not target.startswith("/") and "://" in target:
+    if target[:1] != "/" and "://" in target:
         rest = target.split("://", 1)[1]
         cut = min((i for i in (rest.find("/"), rest.find("?")) if i >= 0), default=len(rest))
         target = rest[cut:]
@@ -88,8 +88,9 @@ def _host_name(host: str) -> str:
 
 
 @functools.lru_cache(maxsize=1024)
-def _bucket_of_host(host: str, domains: tuple[str, ...], region: str) -> tuple[str, bool]:
-    """The bucket in a host name ("" when the host is an endpoint), and whether the path may name the bucket."""
+def _bucket_of_host(header: str, domains: tuple[str, ...], region: str) -> tuple[str, bool]:
+    """The bucket in a Host header ("" when the host is an endpoint), and whether the path may name the bucket."""
+    host = _host_name(header)
     try:
         ipaddress.ip_address(host)
     except ValueError:
@@ -123,10 +124,11 @@ def resolve(request: Request, config: Naming, cnames: Mapping[str, str]) -> Addr
     Raises OssError SecondLevelDomainForbidden and InvalidBucketName."""
     path, query = split_target(request.target)
     params = parse_query(query) if query else {}
-    host = _host_name(request.headers.get("host", ""))
-    bound = cnames.get(host) if cnames else None
-    if bound is not None:
-        return Address(bound, _decode(path[1:]), params, path_style=False)
+    host = request.headers.get("host", "")
+    if cnames:
+        bound = cnames.get(_host_name(host))
+        if bound is not None:
+            return Address(bound, _decode(path[1:]), params, path_style=False)
     bucket, path_style = _bucket_of_host(host, config.domains, config.region)
     if bucket:
         key = _decode(path[1:])

@@ -117,10 +117,15 @@ def _head(response: Response, *, keep_alive: bool) -> bytes:
     return _status_line(response.status).encode("ascii") + encoded
 
 
+@lru_cache(maxsize=1024)
+def _header_name(raw: bytes) -> str:
+    return raw.decode("latin-1").lower()
+
+
 def _headers(raw: tuple[tuple[bytes, bytes], ...]) -> dict[str, str]:
     headers: dict[str, str] = {}
     for raw_name, raw_value in raw:
-        name = raw_name.decode("latin-1").lower()
+        name = _header_name(raw_name)
         value = raw_value.decode("latin-1")
         if name in headers:
             value = f"{headers[name]}, {value}"

@@ -8,6 +8,7 @@ Pure functions; any thread.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import replace
 from xml.etree.ElementTree import Element, SubElement, fromstring, tostring
@@ -41,6 +42,7 @@ _RENAMED = {
         "expiration",
         "restore",
         "server-side-encryption",
+        "storage-class",
         "tagging-count",
         "version-id",
     )
@@ -65,7 +67,7 @@ def to_native(request: Request, address: Address) -> Request:
     if request.method == "PUT" and not address.key and body and not address.params:
         # LocationConstraint is S3's; OSS's CreateBucketConfiguration knows nothing of it.
         body = b""
-    return replace(request, headers=headers, body=body)
+    return Request(request.method, request.target, headers, body, request.client_ip, request.secure, request.caller)
 
 
 def _native_header(name: str, value: str, *, in_bucket: bool) -> tuple[str, str]:
@@ -86,21 +88,24 @@ def _native_header(name: str, value: str, *, in_bucket: bool) -> tuple[str, str]
 
 def to_s3(request: Request, address: Address, response: Response) -> Response:
     """The answer as an S3 client expects it. request, address: of the request before `to_native`."""
-    headers: dict[str, str] = {}
-    for name, value in response.headers.items():
-        if name.startswith("x-oss-meta-"):
-            headers["x-amz-meta-" + name[11:]] = value
-        elif name == "x-oss-request-id":
-            headers[name] = headers["x-amz-request-id"] = value
-        elif name == "x-oss-storage-class":
-            headers["x-amz-storage-class"] = _CLASSES_BACK.get(value, value)
-        else:
-            headers[_RENAMED.get(name, name)] = value
+    headers = {_s3_name(name): value for name, value in response.headers.items()}
+    headers["x-amz-request-id"] = headers["x-oss-request-id"]
+    storage_class = headers.get("x-amz-storage-class")
+    if storage_class is not None:
+        headers["x-amz-storage-class"] = _CLASSES_BACK.get(storage_class, storage_class)
     body = response.body
     if response.status == 200 and body and _is_document(request.method, address, request.headers):
         body = _document(response.read(), address.params)
         headers["Content-Length"] = str(len(body))
+    if type(response) is Response:
+        return Response(response.status, headers, body)
     return replace(response, headers=headers, body=body)
+
+
+@functools.lru_cache(maxsize=1024)
+def _s3_name(name: str) -> str:
+    """The name of an answer's header."""
+    return "x-amz-meta-" + name[11:] if name.startswith("x-oss-meta-") else _RENAMED.get(name, name)
 
 
 def _is_document(method: str, address: Address, headers: Mapping[str, str]) -> bool:

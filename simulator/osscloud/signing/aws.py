@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import hmac
+import re
 from collections.abc import Sequence
 from urllib.parse import quote, unquote_to_bytes
 
@@ -19,6 +20,8 @@ __all__ = ["ALGORITHM", "canonical_request_v4", "signing_key_v4", "string_to_sig
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 TERMINATOR = "aws4_request"
+
+_PLAIN = re.compile(r"[A-Za-z0-9/._~-]*").fullmatch
 
 _NAMES_V2 = """
     accelerate acl analytics cors delete encryption inventory lifecycle location logging metrics notification
@@ -47,10 +50,11 @@ def canonical_request_v4(request: Request, address: Address, signed_headers: Seq
     """The path counts as addressed (with the bucket only in path style). signed_headers: lower-case names in the order
     of the request. payload: value of x-amz-content-sha256 or UNSIGNED-PAYLOAD."""
     path, _ = split_target(request.target)
-    uri = quote(unquote_to_bytes(path.encode("utf-8", "surrogateescape")), safe="/-_.~")
+    uri = path if _PLAIN(path) else quote(unquote_to_bytes(path.encode("utf-8", "surrogateescape")), safe="/-_.~")
     query = canonical_query(address.params, "X-Amz-Signature", bare=False)
     lines = [request.method, uri, query]
-    lines += [f"{name}:{' '.join(request.headers.get(name, '').split())}" for name in signed_headers]
+    headers = request.headers
+    lines += [f"{name}:{' '.join(headers.get(name, '').split())}" for name in signed_headers]
     lines += ["", ";".join(signed_headers), payload]
     return "\n".join(lines).encode("latin-1")
 

@@ -155,19 +155,14 @@ def _xml_time(seconds: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(seconds))
 
 
-_FIELD = re.compile(r"\s*([A-Za-z]+)=([^,]*?)\s*(?:,|$)")
-
-
 def _fields(text: str) -> dict[str, str] | None:
     """The "Name=value" fields behind the algorithm, in any order, with or without blanks; None when malformed."""
     found: dict[str, str] = {}
-    position = 0
-    while position < len(text):
-        match = _FIELD.match(text, position)
-        if match is None or match[1] in found:
+    for part in text.split(","):
+        name, equals, value = part.strip().partition("=")
+        if not equals or not name.isalpha() or name in found:
             return None
-        found[match[1]] = match[2]
-        position = match.end()
+        found[name] = value
     return found
 
 
