@@ -241,6 +241,11 @@ class ContainerProcess:
                 "run as root",
             )
 
+    def kill(self) -> None:
+        """SIGKILL without waiting: a process inside a call that ossfs does not answer is there until ossfs is gone."""
+        self.process.send_signal(signal.SIGKILL)
+        self._connection.close()
+
     def end(self) -> None:
         """SIGKILL, and waits until the process has gone; safe to call twice."""
         self.process.end(signal.SIGKILL)
@@ -262,12 +267,12 @@ class ContainerProcess:
             answer = None
         except BaseException:
             # Interrupted in the middle (Ctrl-C): what comes next on this socket would answer the wrong call.
-            self.end()
+            self.kill()
             raise
         self.last_reply = time.monotonic()
         if timed_out:
             where = _kernel_wait(self.pid)
-            self.end()
+            self.kill()
             raise CallTimeout(
                 f"container {self.name} (pid {self.pid}): {_call_text(name, message)} did not return within "
                 f"{self.timeout:g} s{where}; the container was killed"

@@ -7,7 +7,8 @@ Time: `advance` moves the cloud's clock and, through its control socket, every s
 attributes and names that it was told for 1 s (libfuse's attr_timeout and entry_timeout, which ossfs leaves alone) on
 the machine's clock, which nobody can move. So `advance(s)` waits until min(s, 1 s) of real time have passed since the
 last system call on the mount, and `kill` until that second is over: then the kernel knows nothing that it wouldn't
-know after the simulated time. After a second without calls nothing is waited for.
+know after the simulated time. After a second without calls nothing is waited for. The calls of containers are known; once
+somebody has asked for the `mountpoint`, other programs' calls are possible at any time and the second is always waited.
 
 Used from the runner's thread only.
 """
@@ -42,6 +43,7 @@ from ossfuse import profile
 __all__ = ["KernelEngine", "KernelVolume"]
 
 _KERNEL_CACHE_SECONDS = 1.02  # libfuse's 1 s, and the rounding of the kernel's ticks
+_DEATH_SECONDS = 0.5  # a killed container that lives longer waits for an ossfs that does not answer
 _SETTLE_SECONDS = 0.1  # how long a real ossfs that fails in its init may answer calls before it is gone
 _LONGEST_REAL_WAIT = 5.0
 
@@ -103,15 +105,22 @@ class KernelVolume:
         self._control = str(self._directory / "control")
         self._containers: dict[str, ContainerProcess] = {}
         self._version = profile.find(spec.version or profile.DEFAULT_VERSION).name
-        self.mountpoint = str(self._directory / "mnt")
-        Path(self.mountpoint).mkdir()
+        self._mountpoint = str(self._directory / "mnt")
+        Path(self._mountpoint).mkdir()
+        self._told = False
         self._process: Process | None = None
-        engine.run.add_mountpoint(self.mountpoint)
+        engine.run.add_mountpoint(self._mountpoint)
         try:
             self._start()
         except BaseException:
             self._remove()
             raise
+
+    @property
+    def mountpoint(self) -> str:
+        """Where it is mounted. Whoever asks may use it from any program."""
+        self._told = True
+        return self._mountpoint
 
     @property
     def pid(self) -> int:
@@ -129,14 +138,14 @@ class KernelVolume:
                 raise ValueError(f"container {name} runs as {known.uid}:{known.gid}, groups {list(known.groups)}")
             return known
         made = self._engine.spawner.container(
-            name, self.mountpoint, uid=uid, gid=gid, groups=groups, umask=umask, timeout=self._engine.call_timeout
+            name, self._mountpoint, uid=uid, gid=gid, groups=groups, umask=umask, timeout=self._engine.call_timeout
         )
         self._containers[name] = made
         return made
 
     def holders(self) -> list[Holder]:
         """Who has which file open, as lsof sees it."""
-        return holders_below(self.mountpoint)
+        return holders_below(self._mountpoint)
 
     def alive(self) -> bool:
         """Whether the ossfs process runs."""
@@ -158,12 +167,12 @@ class KernelVolume:
         Raises OSError: EBUSY, naming who holds what.
         """
         try:
-            mounttable.unmount(self.mountpoint)
+            mounttable.unmount(self._mountpoint)
         except OSError as error:
             if error.errno != errno.EBUSY:
                 raise
             held = ", ".join(f"{h.command} (pid {h.pid}): {h.path or '.'}" for h in self.holders())
-            raise OSError(errno.EBUSY, f"target is busy, held by {held}", self.mountpoint) from error
+            raise OSError(errno.EBUSY, f"target is busy, held by {held}", self._mountpoint) from error
         process = self._started()
         if process.wait(self._engine.call_timeout) is None:
             raise ClusterError(f"ossfs (pid {process.pid}) still runs {self._engine.call_timeout:g} s after umount")
@@ -191,7 +200,7 @@ class KernelVolume:
             with connection.makefile("rb") as lines:
                 answer: dict[str, object] = json.loads(lines.readline())
         if not answer.get("ok"):
-            raise ClusterError(f"{self.mountpoint}: {request['do']} was refused: {answer}")
+            raise ClusterError(f"{self._mountpoint}: {request['do']} was refused: {answer}")
         return answer
 
     def discard(self) -> None:
@@ -202,7 +211,7 @@ class KernelVolume:
     def _start(self) -> None:
         engine = self._engine
         passwd = write_passwd(self._directory, self.spec, engine.cloud)
-        arguments = command_line(self.spec, self.mountpoint, endpoint=engine.cloud.endpoint, passwd_file=passwd)
+        arguments = command_line(self.spec, self._mountpoint, endpoint=engine.cloud.endpoint, passwd_file=passwd)
         ready_read, ready_write = os.pipe()
         with (
             open(ready_read, "rb", buffering=0) as ready,
@@ -235,7 +244,7 @@ class KernelVolume:
             if not answers:
                 code = self._process.wait(engine.call_timeout)
                 if code is None:
-                    raise ClusterError(f"ossfs did not mount {self.mountpoint} within {engine.call_timeout:g} s")
+                    raise ClusterError(f"ossfs did not mount {self._mountpoint} within {engine.call_timeout:g} s")
                 raise MountFailed(_text(stderr.fileno()) or _text(stdout.fileno()), code)
 
     def _says_ready(self, ready: int) -> bool:
@@ -247,12 +256,12 @@ class KernelVolume:
         # A release that checks in its init has the mount visible before it knows; the first answer tells.
         process = self._started()
         deadline = time.monotonic() + self._engine.call_timeout
-        while not mounttable.is_mounted(self.mountpoint):
+        while not mounttable.is_mounted(self._mountpoint):
             if process.wait(0.005) is not None or time.monotonic() > deadline:
                 return False
         probe = self._engine.spawner.container(
             "ossvol-probe",
-            self.mountpoint,
+            self._mountpoint,
             uid=os.geteuid(),
             gid=os.getegid(),
             groups=(),
@@ -265,29 +274,38 @@ class KernelVolume:
             return False
         finally:
             probe.end()
-        return process.wait(_SETTLE_SECONDS) is None and mounttable.is_mounted(self.mountpoint)
+        return process.wait(_SETTLE_SECONDS) is None and mounttable.is_mounted(self._mountpoint)
 
     def _started(self) -> Process:
         if self._process is None:
-            raise ClusterError(f"{self.mountpoint} was never mounted")
+            raise ClusterError(f"{self._mountpoint} was never mounted")
         return self._process
 
     def _age_kernel_caches(self, seconds: float) -> None:
-        last = max((container.last_reply for container in self._containers.values()), default=0.0)
+        if self._told:
+            # Other programs may have been there a moment ago.
+            last = time.monotonic()
+        else:
+            last = max((container.last_reply for container in self._containers.values()), default=0.0)
         remaining = min(seconds, last + _KERNEL_CACHE_SECONDS - time.monotonic())
         if remaining > 0:
             time.sleep(remaining)
 
     def _remove(self) -> None:
         for container in self._containers.values():
+            container.kill()
+        stuck = [one for one in self._containers.values() if one.process.wait(_DEATH_SECONDS) is None]
+        if stuck and self._process is not None:
+            self._process.end(signal.SIGKILL)
+        for container in self._containers.values():
             container.end()
         self._containers.clear()
-        if mounttable.is_mounted(self.mountpoint):
-            mounttable.unmount(self.mountpoint, lazy=True)
+        if mounttable.is_mounted(self._mountpoint):
+            mounttable.unmount(self._mountpoint, lazy=True)
         if self._process is not None and self._process.wait(5.0) is None:
             self._process.end(signal.SIGKILL)
-        self._engine.run.forget_mountpoint(self.mountpoint)
-        if not mounttable.is_mounted(self.mountpoint):
+        self._engine.run.forget_mountpoint(self._mountpoint)
+        if not mounttable.is_mounted(self._mountpoint):
             shutil.rmtree(self._directory)
 
     def _mime_file(self) -> str | None:

@@ -122,8 +122,12 @@ class MountFailed(Exception):
 class Volume(Protocol):
     """One mount of a bucket (or of a directory in it)."""
 
-    spec: VolumeSpec
-    mountpoint: str  # absolute path; for `direct` a name that exists nowhere
+    @property
+    def spec(self) -> VolumeSpec: ...
+    @property
+    def mountpoint(self) -> str:
+        """Absolute path; for `direct` one that exists nowhere."""
+        ...
 
     def container(
         self, name: str, *, uid: int = 0, gid: int = 0, groups: Sequence[int] = (), umask: int = 0o022

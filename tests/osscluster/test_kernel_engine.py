@@ -79,6 +79,19 @@ def test_programs_started_by_others_see_the_volume_too(mount_kernel: Mount) -> N
     assert done.stdout == "from the runner"
 
 
+def test_time_moves_for_programs_started_by_others_too(mount_kernel: Mount) -> None:
+    if mount_kernel.real:  # type: ignore[attr-defined]
+        pytest.skip("a real process keeps the machine's time")
+    m = mount_kernel("-o allow_other -o max_stat_cache_size=0", version="1.91.10")
+    m.admin.put(m.bucket, "f", b"1")
+    place = Path(m.volume.mountpoint, "f")
+    assert place.stat().st_size == 1
+    m.admin.put(m.bucket, "f", b"22")
+    assert place.stat().st_size == 1
+    m.engine.advance(1)
+    assert place.stat().st_size == 2
+
+
 def test_fusermount_ends_a_mount_as_umount_does(mount_kernel: Mount) -> None:
     m = mount_kernel()
     process = m.volume.pid
