@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import grp
 import os
-import posixpath
 import pwd
 import stat
 from collections.abc import Callable
@@ -99,10 +98,12 @@ class AccessChecks:
         if mask & os.X_OK:
             parent = path
             while parent != "/":
-                parent = posixpath.dirname(parent)
+                parent = _directory(parent)
+                if parent == "/" and self._bypasses(who):
+                    break  # it exists always, and nothing asks for it
                 self.require(who, parent, os.X_OK)
         if mask & ~os.X_OK:
-            self.require(who, posixpath.dirname(path), mask & ~os.X_OK)
+            self.require(who, _directory(path), mask & ~os.X_OK)
 
     def require_owner(self, who: Requester, path: str) -> Attributes:
         """Attributes of `path` when `who` is its owner, root, or the user of the option uid; else EPERM."""
@@ -113,3 +114,8 @@ class AccessChecks:
 
     def _bypasses(self, who: Requester) -> bool:
         return who.uid == 0 or (self._options.uid is not None and who.uid == self._options.uid)
+
+
+def _directory(path: str) -> str:
+    """The directory that holds an absolute path without a slash at its end."""
+    return path[: path.rfind("/")] or "/"

@@ -417,7 +417,8 @@ class OpenFiles:
     def find(self, path: str) -> Entity | None:
         """An entity open at `path`."""
         with self._lock:
-            return self._entities.get(path, [None])[0]
+            found = self._entities.get(path)
+            return found[0] if found else None
 
     def at(self, path: str) -> list[Entity]:
         with self._lock:

@@ -10,10 +10,9 @@ with the errno that a process sees. Displayed modes and owners are final: umask=
 
 from __future__ import annotations
 
+import functools
 import os
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 from osscloud.clock import Clock
@@ -21,11 +20,11 @@ from osscloud.message import Caller
 from ossfuse import profile as profiles
 from ossfuse.access import AccessChecks, GroupDatabase
 from ossfuse.attributes import PERMISSIONS, AttributeRules, Attributes, blocks_of
-from ossfuse.client import ObjectClient, calling
+from ossfuse.client import CALLER, ObjectClient, calling
 from ossfuse.content import Content
 from ossfuse.directory import Directory
 from ossfuse.entity import OpenFile, OpenFiles, Spool
-from ossfuse.errors import MountCheckFailed
+from ossfuse.errors import MountCheckFailed, RequestFailed, failure
 from ossfuse.lookup import Lookup
 from ossfuse.metadata import Metadata
 from ossfuse.mime import MimeTable
@@ -54,6 +53,25 @@ class StatFs:
     files: int
     ffree: int
     namemax: int
+
+
+# The same few processes call again and again, and a caller is immutable.
+_caller = functools.lru_cache(maxsize=1024)(Caller)
+
+
+class _Calling:
+    """`client.calling` for what happens at every system call: a generator would cost more than a cached stat."""
+
+    __slots__ = ("_caller", "_token")
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+
+    def __enter__(self) -> None:
+        self._token = CALLER.set(self._caller)
+
+    def __exit__(self, *exc_info: object) -> None:
+        CALLER.reset(self._token)
 
 
 class OssFs:
@@ -116,9 +134,13 @@ class OssFs:
         """stat(2). fh is not needed: the open file of a path is found by the path."""
         del fh
         m = self._mounted
-        with self._calling(ctx, "getattr"):
+        # `_calling` written out: nothing is called more often.
+        token = CALLER.set(_caller(self.options.mountpoint, "getattr", ctx.pid, ctx.uid, ctx.command))
+        try:
             m.access.require_parent(ctx, path, os.X_OK)
             found = m.access.require(ctx, path, os.F_OK)
+        finally:
+            CALLER.reset(token)
         if m.profile.size_from_local_file and (entity := m.files.find(path)) is not None:
             found.size = entity.size
         if path == "/" and m.profile.directory_size is not None:
@@ -278,10 +300,8 @@ class OssFs:
 
     # ----------------------------------------------------------------------------------------------------------------
 
-    @contextmanager
-    def _calling(self, ctx: Context, operation: str) -> Iterator[None]:
-        with calling(Caller(self.options.mountpoint, operation, ctx.pid, ctx.uid, ctx.command)):
-            yield
+    def _calling(self, ctx: Context, operation: str) -> _Calling:
+        return _Calling(_caller(self.options.mountpoint, operation, ctx.pid, ctx.uid, ctx.command))
 
     def _displayed(self, found: Attributes) -> Attributes:
         """What libfuse shows for the options umask, uid and gid."""

@@ -139,10 +139,10 @@ def _seconds(nanoseconds: int, now: Callable[[], float]) -> float | None:
 class Adapter:
     """The operations object that mfusepy asks (with raw_fi).
 
-    context: makes the first argument of every operation out of uid, gid and pid of the caller. now: seconds since the
-    epoch, for "touch now". on_init: called in the callback of FUSE_INIT, when the mount is in the mount table and
-    nothing has been answered yet; False unmounts at once. utime_omit: tell the file system which of the two times to
-    leave (ossfs 1.91; before, libfuse drops a change of one time only).
+    context: makes the first argument of every operation, an immutable value, out of uid, gid and pid of the caller.
+    now: seconds since the epoch, for "touch now". on_init: called in the callback of FUSE_INIT, when the mount is in
+    the mount table and nothing has been answered yet; False unmounts at once. utime_omit: tell the file system which
+    of the two times to leave (ossfs 1.91; before, libfuse drops a change of one time only).
     """
 
     use_ns = True
@@ -160,7 +160,7 @@ class Adapter:
         self._fs = fs
         self._binding = load_binding()
         self._get_context: Callable[[], Any] = self._binding._libfuse.fuse_get_context
-        self._make_context = context
+        self._make_context = functools.lru_cache(maxsize=1024)(context)
         self._now = now
         self._flags = flags
         self._on_init = on_init

@@ -88,7 +88,10 @@ class Lookup:
 
     def stat(self, path: str) -> Attributes:
         """Attributes of a path, a copy. Raises OSError."""
-        return self.find(path).attributes
+        if path == "/":
+            return self.root()
+        # Without the copy of the headers that `find` makes: stat(2) is what callers do most.
+        return self._entry(path).attributes.copy()
 
     def exists(self, path: str) -> bool:
         """Whether there is such a name; other errors than ENOENT are raised."""
@@ -105,12 +108,15 @@ class Lookup:
         pinned: the entry must outlive its expiry. refresh_listed: an entry made from a listing is not enough."""
         if path == "/":
             return Found(self.root())
+        return _copied(self._entry(path, overcheck=overcheck, pinned=pinned, refresh_listed=refresh_listed))
+
+    def _entry(self, path: str, *, overcheck: bool = True, pinned: bool = False, refresh_listed: bool = False) -> Entry:
         name = path
         if overcheck and self._compat and FOLDER_SUFFIX in path:
             name = path.partition(FOLDER_SUFFIX)[0] + "/"
         entry = self.cache.get(name, overcheck=overcheck)
         if entry is not None and not (refresh_listed and entry.listed):
-            return _copied(entry)
+            return entry
         if self.cache.is_missing(name):
             raise failure(errno.ENOENT, path)
         try:
@@ -120,7 +126,7 @@ class Lookup:
             if not denied and (error.errno == errno.ENOENT or self._profile.negative_cache_any_failure):
                 self.cache.add_missing(path)
             raise
-        return _copied(self.cache.add(name, headers, forced=forced, pinned=pinned))
+        return self.cache.add(name, headers, forced=forced, pinned=pinned)
 
     def directory_is_empty(self, path: str) -> bool:
         """Whether nothing is listed below `path`: one LIST of two keys. Raises OSError."""

@@ -92,11 +92,15 @@ class StatCache:
             return entry
 
     def _live(self, path: str, overcheck: bool, etag: str | None) -> Entry | None:
-        found = self._find(path, overcheck)
-        if found is None:
+        # `_find` and `_expired` written out: this is the hot path of stat(2).
+        name = path + "/" if overcheck and not path.endswith("/") else path
+        entry = self._entries.get(name)
+        if entry is None and name is not path:
+            name = path
+            entry = self._entries.get(path)
+        if entry is None:
             return None
-        name, entry = found
-        if self._expired(entry):
+        if self._expire is not None and not entry.pins and self._clock.now() - self._expire > entry.since:
             self._drop(name)
             return None
         if entry.missing:
