@@ -278,8 +278,9 @@ class HttpServer:
                 await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         body = b""
         if request.body_exists:
+            content = request.content
             try:
-                body = await request.content.read()
+                body = content.read_nowait() if content.is_eof() else await content.read()
             except (ConnectionError, web.RequestPayloadError):
                 return self._close
         client_ip = request.remote or ""

@@ -1,0 +1,353 @@
+"""The cloud over HTTP beside moto's server: PUT, GET, HEAD of 4 KiB, a page of a long listing, memory of an object.
+
+Both servers run in one go and take turns; they and the client (a raw asyncio protocol on uvloop, requests signed
+beforehand) are pinned to one and the same core, where a round trip costs no wake-up of another. Each server is asked in
+its native tongue: moto gets AWS SigV4 (it does not verify), ours OSS V1 (it does); the last columns show ours with the
+very bytes that moto gets, translated and verified by its S3 face. The long bucket and the memory come from objects
+stored inside the server process, ours by signed PutObject requests to the service, moto's by its backend, since 100,000
+PUTs to moto over HTTP take four minutes.
+
+Usage: python benchmarks/cloud.py [--rounds N] [--requests N] [--keys N]       (about 40 s; needs the `bench` extra)
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import base64
+import contextlib
+import gc
+import hashlib
+import hmac
+import json
+import os
+import random
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from email.utils import formatdate
+from typing import cast
+from urllib.parse import quote
+
+KEY_ID, SECRET, REGION = "AKIDBENCH", "SECRETBENCH", "us-east-1"
+BODY = bytes(range(256)) * 16
+CONNECTIONS = 8
+TARGETS = {"PUT 4 KiB": 15.0, "GET 4 KiB": 15.0, "HEAD": 15.0, "LIST 1,000": 30.0}
+MEMORY_TARGET = 1.5
+
+
+# Requests
+
+
+def sign_v4(method: str, path: str, query: dict[str, str], host: str, body: bytes) -> bytes:
+    """A whole request, signed as boto3 signs it over HTTP."""
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    digest = hashlib.sha256(body).hexdigest()
+    uri = quote(path, safe="/-_.~")
+    text = "&".join(f"{quote(k, safe='')}={quote(v, safe='')}" for k, v in sorted(query.items()))
+    signed = "host;x-amz-content-sha256;x-amz-date"
+    canonical = (
+        f"{method}\n{uri}\n{text}\nhost:{host}\nx-amz-content-sha256:{digest}\nx-amz-date:{stamp}\n\n{signed}\n{digest}"
+    )
+    scope = f"{stamp[:8]}/{REGION}/s3/aws4_request"
+    hashed = hashlib.sha256(canonical.encode()).hexdigest()
+    key = ("AWS4" + SECRET).encode()
+    for part in scope.split("/"):
+        key = hmac.digest(key, part.encode(), "sha256")
+    signature = hmac.digest(key, f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{hashed}".encode(), "sha256").hex()
+    return (
+        f"{method} {uri}{'?' + text if text else ''} HTTP/1.1\r\nHost: {host}\r\nx-amz-date: {stamp}\r\n"
+        f"x-amz-content-sha256: {digest}\r\nContent-Length: {len(body)}\r\nAuthorization: AWS4-HMAC-SHA256 "
+        f"Credential={KEY_ID}/{scope}, SignedHeaders={signed}, Signature={signature}\r\n\r\n"
+    ).encode() + body
+
+
+def authorisation_v1(method: str, resource: str, date: str) -> str:
+    text = f"{method}\n\n\n{date}\n{resource}"
+    signature = base64.b64encode(hmac.digest(SECRET.encode(), text.encode(), "sha1")).decode()
+    return f"OSS {KEY_ID}:{signature}"
+
+
+def sign_v1(method: str, path: str, query: dict[str, str], host: str, body: bytes) -> bytes:
+    """A whole request, signed as ossfs signs it; the query must hold no sub-resource."""
+    date = formatdate(usegmt=True)
+    resource = path if path.count("/") > 1 else path + "/"
+    text = "&".join(f"{quote(k, safe='')}={quote(v, safe='')}" for k, v in sorted(query.items()))
+    return (
+        f"{method} {quote(path)}{'?' + text if text else ''} HTTP/1.1\r\nHost: {host}\r\nDate: {date}\r\n"
+        f"Content-Length: {len(body)}\r\nAuthorization: {authorisation_v1(method, resource, date)}\r\n\r\n"
+    ).encode() + body
+
+
+# The client
+
+
+class Connection(asyncio.Protocol):
+    """Sends its requests one after the other, each when the answer before it is complete; connects again when the
+    server closes after an answer, as moto's does."""
+
+    def __init__(self, port: int, requests: Iterator[bytes], *, head: bool, done: asyncio.Future[None]) -> None:
+        self.port = port
+        self.requests = requests
+        self.head = head
+        self.done = done
+        self.buffer = bytearray()
+        self.needed = 0
+        self.closes = False
+        self.closed_by_us = 0
+
+    async def connect(self) -> None:
+        await asyncio.get_running_loop().create_connection(lambda: self, "127.0.0.1", self.port)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.WriteTransport, transport)  # uvloop's claims no such base class
+        self.send()
+
+    def send(self) -> None:
+        request = next(self.requests, None)
+        if request is not None:
+            self.transport.write(request)
+            return
+        self.close()
+        if not self.done.done():
+            self.done.set_result(None)
+
+    def close(self) -> None:
+        self.closed_by_us += 1
+        self.transport.close()
+
+    def data_received(self, data: bytes) -> None:
+        self.buffer += data
+        if not self.needed:
+            end = self.buffer.find(b"\r\n\r\n")
+            if end < 0:
+                return
+            head = bytes(self.buffer[:end]).lower()
+            if not head.startswith(b"http/1.1 200"):
+                self.fail(f"the server answered {bytes(self.buffer[:300])!r}")
+                return
+            start = head.find(b"content-length:")
+            length = 0 if self.head or start < 0 else int(head[start + 15 :].split(b"\r\n", 1)[0])
+            self.needed = end + 4 + length
+            self.closes = b"\nconnection: close" in head
+        if len(self.buffer) >= self.needed:
+            self.buffer.clear()
+            self.needed = 0
+            if self.closes:
+                self.close()
+                self.reconnecting = asyncio.ensure_future(self.connect())
+            else:
+                self.send()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self.closed_by_us:
+            self.closed_by_us -= 1
+        else:
+            self.fail(f"the server closed the connection: {exc}")
+
+    def fail(self, reason: str) -> None:
+        if not self.done.done():
+            self.done.set_exception(RuntimeError(reason))
+
+
+async def exchange(port: int, requests: Sequence[bytes], connections: int, *, head: bool) -> float:
+    """Seconds until all requests are answered."""
+    loop = asyncio.get_running_loop()
+    shared = iter(requests)
+    done = [loop.create_future() for _ in range(connections)]
+    started = time.perf_counter()
+    for future in done:
+        await Connection(port, shared, head=head, done=future).connect()
+    await asyncio.gather(*done)
+    return time.perf_counter() - started
+
+
+# The servers
+
+
+def rss() -> int:
+    """Resident bytes of this process."""
+    gc.collect()
+    with open("/proc/self/statm", encoding="ascii") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def report(port: int, before: int, keys: int) -> None:
+    print(json.dumps({"port": port, "bytes_per_object": (rss() - before) / keys}), flush=True)
+
+
+def key_of(number: int) -> str:
+    return f"dir-{number // 1000:03}/object-{number:07}"
+
+
+def run_ours(keys: int) -> None:
+    """The server process: fills bucket "long", serves until its stdin ends."""
+    from osscloud.clock import WallClock
+    from osscloud.http_server import HttpServer
+    from osscloud.message import Request
+    from osscloud.service import OssService, ServiceConfig
+
+    config = ServiceConfig(log_limit=1000)
+    service = OssService(clock=WallClock(), rng=random.Random(1), config=config)
+    service.accounts.create_key(id=KEY_ID, secret=SECRET)
+    for name in ("bench", "long", "warm"):
+        service.admin.create_bucket(name)
+
+    def put(bucket: str, key: str) -> None:
+        date = formatdate(usegmt=True)
+        headers = {
+            "host": "127.0.0.1",
+            "date": date,
+            "content-length": "0",
+            "authorization": authorisation_v1("PUT", f"/{bucket}/{key}", date),
+        }
+        response = service.handle(Request("PUT", f"/{bucket}/{key}", headers))
+        assert response.status == 200, response.read()
+
+    for number in range(2000):
+        put("warm", key_of(number))
+    before = rss()
+    for number in range(keys):
+        put("long", key_of(number))
+    with HttpServer(service) as server:
+        report(server.port, before, keys)
+        sys.stdin.read()
+
+
+def run_moto(keys: int) -> None:
+    """The same for moto, with the server that `moto_server` runs."""
+    import threading
+
+    from moto.backends import get_backend
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+    from werkzeug.serving import make_server
+
+    application = DomainDispatcherApplication(create_backend_app)
+    server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=MotoRequestHandler)
+    backend = get_backend("s3")["123456789012"]["aws"]
+    for name in ("bench", "long", "warm"):
+        backend.create_bucket(name, REGION)
+    for number in range(200):
+        backend.put_object("warm", key_of(number), b"")
+    before = rss()
+    for number in range(keys):
+        backend.put_object("long", key_of(number), b"")
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    report(server.server_port, before, keys)
+    sys.stdin.read()
+
+
+@contextlib.contextmanager
+def running(which: str, keys: int, core: int) -> Iterator[dict[str, float]]:
+    command = [sys.executable, __file__, "--serve", which, "--keys", str(keys), "--core", str(core)]
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    line = process.stdout.readline()
+    if not line:
+        raise SystemExit(f"{which} did not start:\n{process.stderr.read()}")
+    # moto's server logs a line a request; a full pipe would stop it.
+    drain = subprocess.Popen(["cat"], stdin=process.stderr, stdout=subprocess.DEVNULL)
+    try:
+        yield json.loads(line)
+    finally:
+        process.kill()
+        process.wait()
+        drain.wait()
+        for stream in (process.stdin, process.stdout, process.stderr):
+            if stream is not None:
+                stream.close()
+
+
+# The comparison
+
+
+def workloads(port: int, requests: int, keys: int, *, native: bool) -> dict[str, tuple[list[bytes], int]]:
+    """What to send, and over how many connections."""
+    host = f"127.0.0.1:{port}"
+    sign = sign_v1 if native else sign_v4
+    names = [f"/bench/k{number % 500}" for number in range(requests)]
+    first = keys // 2
+    page = {"list-type": "2", "max-keys": "1000", "start-after": key_of(first)}
+    return {
+        "PUT 4 KiB": ([sign("PUT", name, {}, host, BODY) for name in names], CONNECTIONS),
+        "GET 4 KiB": ([sign("GET", name, {}, host, b"") for name in names], CONNECTIONS),
+        "HEAD": ([sign("HEAD", name, {}, host, b"") for name in names], CONNECTIONS),
+        "LIST 1,000": ([sign("GET", "/long", page, host, b"")] * max(4, requests // 100), 1),
+    }
+
+
+def measure(port: int, requests: int, keys: int, *, native: bool = False) -> dict[str, float]:
+    """Requests a second by workload."""
+    rates = {}
+    for name, (data, connections) in workloads(port, requests, keys, native=native).items():
+        seconds = asyncio.run(exchange(port, data, connections, head=name == "HEAD"))
+        rates[name] = len(data) / seconds
+    return rates
+
+
+def compare(rounds: int, requests: int, keys: int) -> bool:
+    """Prints the table; True when every target is met."""
+    import uvloop
+
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+    core = max(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {core})
+    print(f"client and servers on core {core}; {CONNECTIONS} connections, LIST over one", flush=True)
+    seen: dict[str, list[dict[str, float]]] = {"moto": [], "ours": [], "ours, S3": []}
+    with running("ours", keys, core) as ours, running("moto", keys, core) as moto:
+        for number in range(rounds + 1):
+            batch = {
+                "moto": measure(int(moto["port"]), max(200, requests // 10), keys),
+                "ours": measure(int(ours["port"]), requests, keys, native=True),
+                "ours, S3": measure(int(ours["port"]), requests, keys),
+            }
+            if number:  # the first round warms up
+                for name, rates in batch.items():
+                    seen[name].append(rates)
+    fine = True
+    print(f"{'':12} {'moto /s':>10} {'ours /s':>10} {'ratio':>7} {'target':>7}    {'S3 face /s':>10} {'ratio':>7}")
+    for workload, target in TARGETS.items():
+        medians = {name: statistics.median(rates[workload] for rates in all_) for name, all_ in seen.items()}
+        ratio, face = medians["ours"] / medians["moto"], medians["ours, S3"] / medians["moto"]
+        fine &= ratio >= target
+        print(
+            f"{workload:12} {medians['moto']:10,.0f} {medians['ours']:10,.0f} {ratio:6.1f}x {target:6.0f}x"
+            f"    {medians['ours, S3']:10,.0f} {face:6.1f}x" + ("" if ratio >= target else "   MISSED")
+        )
+    size = ours["bytes_per_object"] / 1024
+    fine &= size <= MEMORY_TARGET
+    print(
+        f"memory of an empty object at {keys:,}: ours {size:.2f} KiB, moto {moto['bytes_per_object'] / 1024:.2f} KiB;"
+        f" target {MEMORY_TARGET} KiB" + ("" if size <= MEMORY_TARGET else "   MISSED")
+    )
+    return fine
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3, help="measured rounds after one that warms up (%(default)s)")
+    parser.add_argument(
+        "--requests", type=int, default=4000, help="to ours a workload; moto gets a tenth (%(default)s)"
+    )
+    parser.add_argument("--keys", type=int, default=100_000, help="in the long bucket (%(default)s)")
+    parser.add_argument("--serve", choices=["ours", "moto"], help=argparse.SUPPRESS)
+    parser.add_argument("--core", type=int, default=0, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.serve:
+        os.sched_setaffinity(0, {options.core})
+        (run_ours if options.serve == "ours" else run_moto)(options.keys)
+        return
+    raise SystemExit(0 if compare(options.rounds, options.requests, options.keys) else 1)
+
+
+if __name__ == "__main__":
+    main()
