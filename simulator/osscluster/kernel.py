@@ -7,8 +7,8 @@ Time: `advance` moves the cloud's clock and, through its control socket, every s
 attributes and names that it was told for 1 s (libfuse's attr_timeout and entry_timeout, which ossfs leaves alone) on
 the machine's clock, which nobody can move. So `advance(s)` waits until min(s, 1 s) of real time have passed since the
 last system call on the mount, and `kill` until that second is over: then the kernel knows nothing that it wouldn't
-know after the simulated time. After a second without calls nothing is waited for. The calls of containers are known; once
-somebody has asked for the `mountpoint`, other programs' calls are possible at any time and the second is always waited.
+know after the simulated time. After a second without calls nothing is waited for. The calls of containers are known;
+once somebody has asked for the `mountpoint`, other programs may call at any time and the second is always waited for.
 
 Used from the runner's thread only.
 """
@@ -287,7 +287,8 @@ class KernelVolume:
             last = time.monotonic()
         else:
             last = max((container.last_reply for container in self._containers.values()), default=0.0)
-        remaining = min(seconds, last + _KERNEL_CACHE_SECONDS - time.monotonic())
+        needed = _KERNEL_CACHE_SECONDS if seconds >= 1 else seconds
+        remaining = min(needed, last + _KERNEL_CACHE_SECONDS - time.monotonic())
         if remaining > 0:
             time.sleep(remaining)
 

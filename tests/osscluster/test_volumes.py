@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -692,7 +693,12 @@ def test_time_that_is_moved_ahead_lets_cached_attributes_expire(mount: Mount) ->
 def test_a_second_stat_within_the_kernels_second_costs_no_request(mount: Mount) -> None:
     m = mount("-o allow_other -o max_stat_cache_size=0", version="1.91.10")
     m.admin.put(m.bucket, "f", b"1")
-    assert m.requests(lambda: m.root.stat("f")) == ["HeadObject f"]
-    assert m.requests(lambda: m.root.stat("f")) == []
+    for _ in range(5):
+        m.engine.advance(2)
+        began = time.monotonic()
+        seen = m.requests(lambda: m.root.stat("f")), m.requests(lambda: m.root.stat("f"))
+        if time.monotonic() - began < 0.9:
+            break
+    assert seen == (["HeadObject f"], [])
     m.engine.advance(2)
     assert m.requests(lambda: m.root.stat("f")) == ["HeadObject f"]
