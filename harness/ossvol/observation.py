@@ -78,7 +78,7 @@ class Mismatch:
 def compare(expect: Expect, seen: Observation) -> list[Mismatch]:
     """Every expectation that `seen` does not meet; a step without `errno` has to succeed."""
     found = _errno(expect, seen)
-    if found and not (expect.errno is None and expect.message is not None):
+    if found:
         return found  # nothing else can be judged
     found += _attributes(expect, seen)
     if expect.body is not None:

@@ -122,7 +122,7 @@ class ScenarioItem(pytest.Item):
         super().__init__(**kwargs)  # type: ignore[arg-type]  # pytest passes name, parent and what it needs itself
         self.loaded = loaded
         if cause := loaded.scenario.cause_id:
-            self.add_marker(pytest.mark.faq(cause))
+            self.add_marker(pytest.mark.faq(id=cause))  # by keyword: -m "faq(id='...')" selects it
         if loaded.scenario.via == ["kernel"]:
             self.add_marker(pytest.mark.kernel)
 

@@ -63,7 +63,7 @@ def test_every_scenario_of_the_faq_says_whose_cause_it_shows_in_both_languages(s
 
 
 def test_every_cause_of_this_release_has_a_scenario(shipped: list[LoadedScenario]) -> None:
-    assert OF_THIS_RELEASE == {one.scenario.cause_id for one in shipped if one.scenario.faq}
+    assert {one.scenario.cause_id for one in shipped if one.scenario.faq} == OF_THIS_RELEASE
 
 
 def test_hard_links_are_shown_with_both_errnos(shipped: list[LoadedScenario]) -> None:
