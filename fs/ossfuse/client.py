@@ -41,6 +41,7 @@ Params = Sequence[tuple[str, str]]
 
 MAX_REDIRECTS = 20
 MAX_KEY = 1024
+WRITE_ERROR_WAIT = 2.0
 BARE = frozenset({"uploads"})  # parameters written without "="
 CALLER: contextvars.ContextVar[Caller | None] = contextvars.ContextVar("ossfuse_caller", default=None)
 
@@ -139,12 +140,13 @@ class ObjectClient:
         self._perform("DELETE", path)
 
     def get(self, path: str, start: int, size: int, *, stream: bool = False, attempts: int | None = None) -> bytes:
-        """Bytes of an object. size 0: no Range, the whole object. stream: the direct read of 1.91."""
+        """Bytes of an object. size 0: no Range. stream: the direct read of 1.91. An answer longer than `size`, an error
+        document too, does not fit where ossfs wants to put it: curl's write error, which is tried again."""
         headers = {"range": f"bytes={start}-{start + size - 1}"} if size else {}
         if stream:
             headers["x-oss-range-behavior"] = "standard"
         self._limit_traffic(headers, self._options.download_traffic_limit)
-        return self._perform("GET", path, headers=headers, attempts=attempts).read()
+        return self._perform("GET", path, headers=headers, attempts=attempts, room=size).read()
 
     def list_objects(
         self, path: str, *, delimiter: str = "/", max_keys: int = 1000, marker: str = "", token: str = ""
@@ -386,6 +388,7 @@ class ObjectClient:
         body: bytes = b"",
         attempts: int | None = None,
         trusted_redirects: bool = False,
+        room: int | None = None,
     ) -> Response:
         """Sends until there is an answer that counts (source: S3fsCurl::RequestPerform)."""
         key = self.key(path) if key is None else key
@@ -403,6 +406,11 @@ class ObjectClient:
                     raise last from error
                 if attempts is None:
                     self._clock.sleep(_connection_wait(error))
+                continue
+            if room is not None and len(response.body) > room:
+                last = RequestFailed(errno.EIO, path, status=response.status, body=response.read())
+                if attempts is None:
+                    self._clock.sleep(WRITE_ERROR_WAIT)
                 continue
             if self._succeeded(response.status):
                 return response

@@ -192,11 +192,10 @@ class Entity:
         with self.lock:
             if start >= self.size or size <= 0:
                 return b""
-            size = min(size, self.size - start)
             missing = self._pages.missing(start, start + size)
             if missing and (direct := self._fetch_window(start, size)) is not None:
-                return direct
-            return os.pread(self._local(), size, start)
+                return direct[: self.size - start]
+            return os.pread(self._local(), min(size, self.size - start), start)
 
     def _fetch_window(self, start: int, size: int) -> bytes | None:
         """Loads what a read needs and a window behind it; or answers the read itself where that failed."""
@@ -223,8 +222,8 @@ class Entity:
                 needed = max(0, min(stop, self._remote_size) - begin)
                 if needed:
                     self._download(begin, needed)
-                elif self._profile.fetches_beyond_end and self._client.get(self.path, 0, 0):
-                    raise failure(errno.EIO, self.path)
+                elif self._profile.fetches_beyond_end:
+                    self._client.get(self.path, 0, 0)
                 self._pages.mark(begin, stop, state)
 
     def _download(self, start: int, size: int) -> None:
