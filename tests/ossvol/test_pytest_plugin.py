@@ -10,8 +10,8 @@ import pytest
 
 # pytester forgets what its inner runs import, and extension modules do not bear a second import.
 import osscluster.engine  # noqa: F401
-import ossvol.actions  # noqa: F401
-import ossvol.scenario  # noqa: F401
+import ossvol.actions
+import ossvol.scenario
 import ossvol.testing  # noqa: F401
 
 GOOD = """\
