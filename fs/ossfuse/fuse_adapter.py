@@ -213,9 +213,9 @@ class Adapter:
             "st_blocks": found.blocks,
             "st_blksize": found.blksize,
             "st_rdev": found.rdev,
-            "st_mtime": int(found.mtime * _NANOSECONDS),
-            "st_atime": int(found.atime * _NANOSECONDS),
-            "st_ctime": int(found.ctime * _NANOSECONDS),
+            "st_mtime": _nanoseconds(found.mtime),
+            "st_atime": _nanoseconds(found.atime),
+            "st_ctime": _nanoseconds(found.ctime),
         }
 
     @_guard
@@ -409,6 +409,11 @@ def _binding_class() -> type[Any]:
 def _split(seconds: float) -> tuple[int, int]:
     whole = int(seconds // 1)
     return whole, int((seconds - whole) * _NANOSECONDS)
+
+
+def _nanoseconds(seconds: float) -> int:
+    whole, rest = _split(seconds)
+    return whole * _NANOSECONDS + rest
 
 
 def serve(adapter: Adapter, mountpoint: str, options: Sequence[str], *, name: str, single_thread: bool = False) -> int:
