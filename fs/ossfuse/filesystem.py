@@ -10,6 +10,7 @@ with the errno that a process sees. Displayed modes and owners are final: umask=
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
 import stat
@@ -60,7 +61,8 @@ _caller = functools.lru_cache(maxsize=1024)(Caller)
 
 
 class _Calling:
-    """`client.calling` for what happens at every system call: a generator would cost more than a cached stat."""
+    """`client.calling` for what happens at every system call: a generator would cost more than a cached stat. A
+    RequestFailed leaves as the subclass of OSError that Python's own calls raise (FileNotFoundError, ...)."""
 
     __slots__ = ("_caller", "_token")
 
@@ -70,8 +72,10 @@ class _Calling:
     def __enter__(self) -> None:
         self._token = CALLER.set(self._caller)
 
-    def __exit__(self, *exc_info: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         CALLER.reset(self._token)
+        if isinstance(error, RequestFailed):
+            raise failure(error.errno or errno.EIO, error.filename) from error
 
 
 class OssFs:

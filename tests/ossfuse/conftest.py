@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
+
 from osscloud.clock import VirtualClock
 from osscloud.message import Request, Response
 from osscloud.service import OssService

@@ -5,7 +5,10 @@ from __future__ import annotations
 import stat
 
 import pytest
-from ossfuse.attributes import format_time
+
+from ossfuse.attributes import AttributeRules, format_time
+from ossfuse.options import MountOptions
+from ossfuse.profile import find
 
 ROWS = ("1.80.6", "1.91.1", "1.91.10")
 
@@ -21,7 +24,6 @@ ROWS = ("1.80.6", "1.91.1", "1.91.10")
         ("d/", {"content_type": "text/html"}, ("drwxrwxrwx", "-rwxr-x---", "drwxr-x---")),
         ("d/", {"content_type": "image/jpeg"}, ("drwxrwxrwx", "-rwxr-x---", "drwxr-x---")),
         ("d/", {"content_type": "text/plain"}, ("drwxrwxrwx", "-rwxr-x---", "drwxr-x---")),
-        ("d/", {"content_type": None}, ("-rwxrwxrwx", "-rwxr-x---", "-rwxr-x---")),
         ("d/", {"meta": {"mode": "33188"}}, ("-rw-r--r--",) * 3),
         ("d/", {"content_type": "text/html", "meta": {"mode": "493"}}, ("drwxr-xr-x", "-rwxr-xr-x", "drwxr-xr-x")),
         ("d/x", {}, ("drwxrwxrwx", "drwxr-x---", "drwxr-x---")),
@@ -46,6 +48,13 @@ class ossfs_root:  # a caller that is root
     command = ""
 
 
+@pytest.mark.parametrize(("version", "mode"), [("1.80.6", 0o777), ("1.91.1", 0o750), ("1.91.10", 0o750)])
+def test_a_slash_object_without_content_type_is_a_file(version, mode) -> None:
+    row = find(version)
+    rules = AttributeRules(row, MountOptions(complement_stat=row.complement_stat_default), 0, 0)
+    assert rules.mode("d/", {"content-length": "0"}) == stat.S_IFREG | mode
+
+
 @pytest.mark.parametrize(
     ("content_type", "body", "mode", "plain", "complement"),
     [
@@ -56,7 +65,9 @@ class ossfs_root:  # a caller that is root
         ("application/x-directory", b"", "493", "dir", "dir"),
     ],
 )
-def test_release_1_88_shows_directories_as_the_faq_says(ossfs, content_type, body, mode, plain, complement) -> None:
+def test_release_1_88_shows_directories_as_the_faq_says(  # noqa: PLR0917
+    ossfs, content_type, body, mode, plain, complement
+) -> None:
     shown = []
     for options in ("", "-ocomplement_stat"):
         volume = ossfs("1.88", options)

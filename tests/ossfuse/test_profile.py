@@ -7,6 +7,7 @@ import inspect
 import re
 
 import pytest
+
 from ossfuse import profile
 from ossfuse.profile import DEFAULT_VERSION, PROFILES, LinkRefusal, NegativeCache, UnknownVersion, find, without_defects
 
