@@ -113,8 +113,16 @@ def _head(response: Response, *, keep_alive: bool) -> bytes:
     try:
         encoded = text.encode("latin-1")
     except UnicodeEncodeError:
-        encoded = text.encode("utf-8", "surrogateescape")
+        encoded = b"".join(map(_encode_line, lines))
     return _status_line(response.status).encode("ascii") + encoded
+
+
+def _encode_line(line: str) -> bytes:
+    """latin-1, which is how bytes of unknown meaning are kept; UTF-8 for text that came decoded from a query."""
+    try:
+        return line.encode("latin-1")
+    except UnicodeEncodeError:
+        return line.encode("utf-8", "surrogateescape")
 
 
 @lru_cache(maxsize=1024)

@@ -84,6 +84,16 @@ def test_a_header_value_cannot_end_its_line(server: HttpServer, service: Recorde
     assert b"Content-Type: a  X-Evil: 1\r\n" in answer
 
 
+def test_text_that_is_not_latin_1_is_sent_as_utf_8(server: HttpServer, service: Recorder) -> None:
+    raw = "文".encode()
+    service.answer = lambda _: Response(
+        200, {"Content-Disposition": "attachment; 文", "x-oss-meta-a": raw.decode("latin-1"), "Content-Length": "0"}
+    )
+    answer = converse(server, b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+    assert b"Content-Disposition: attachment; " + raw + b"\r\n" in answer
+    assert b"x-oss-meta-a: " + raw + b"\r\n" in answer
+
+
 def test_a_chunked_body_arrives_whole(server: HttpServer, service: Recorder) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
     connection.request("PUT", "/b/k", iter([b"abc", b"d" * 100_000]), encode_chunked=True)

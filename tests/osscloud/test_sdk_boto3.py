@@ -193,6 +193,17 @@ def test_storage_classes_have_their_s3_names(s3: Any) -> None:
     assert s3.list_objects_v2(Bucket="demo")["Contents"][0]["StorageClass"] == "STANDARD_IA"
 
 
+def test_tags_and_encryption_are_translated(s3: Any) -> None:
+    s3.put_object(Bucket="demo", Key="k", Body=b"x", Tagging="a=1&b=2", ServerSideEncryption="AES256")
+    assert s3.head_object(Bucket="demo", Key="k")["ServerSideEncryption"] == "AES256"
+    s3.copy_object(Bucket="demo", Key="l", CopySource="demo/k", TaggingDirective="REPLACE", Tagging="c=3")
+    assert s3.get_object_tagging(Bucket="demo", Key="k")["TagSet"] == [
+        {"Key": "a", "Value": "1"},
+        {"Key": "b", "Value": "2"},
+    ]
+    assert s3.get_object_tagging(Bucket="demo", Key="l")["TagSet"] == [{"Key": "c", "Value": "3"}]
+
+
 def test_content_that_looks_like_a_document_is_not_touched(s3: Any) -> None:
     body = b'<?xml version="1.0" encoding="UTF-8"?>\n<A><StorageClass>Standard</StorageClass></A>'
     s3.put_object(Bucket="demo", Key="k.xml", Body=body, ContentType="application/xml")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import hmac
 import random
 from collections.abc import Mapping
 from typing import Any
@@ -298,3 +300,91 @@ def test_metadata_values_are_signed_as_the_bytes_they_are() -> None:
     value = "文".encode().decode("latin-1")
     error = refused(signed_v1("PUT", "/k", "x", {"x-oss-meta-a": value}))
     assert "x-oss-meta-a:文\n" in error.extras["StringToSign"]
+
+
+AWS_SCOPE = "AKIDEXAMPLE/20240306/us-east-1/s3/aws4_request"
+
+
+def aws_url(**changes: str) -> Request:
+    params = {
+        "Algorithm": "AWS4-HMAC-SHA256",
+        "Credential": AWS_SCOPE,
+        "Date": STAMP,
+        "Expires": "60",
+        "SignedHeaders": "host",
+        "Signature": "00",
+    }
+    query = "&".join(f"X-Amz-{name}={value}" for name, value in (params | changes).items() if value)
+    return Request("GET", "/k?" + query, {"host": HOST})
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "code", "ec"),
+    [
+        ({}, 403, "SignatureDoesNotMatch", "0002-00000401"),
+        ({"Credential": AWS_SCOPE.replace("AKIDEXAMPLE", "NOBODY")}, 403, "InvalidAccessKeyId", "0002-00000902"),
+        ({"Credential": "AKIDEXAMPLE/us-east-1/s3/aws4_request"}, 400, "InvalidArgument", "0002-00000413"),
+        ({"Date": "2024-03-06"}, 400, "InvalidArgument", "0002-00000415"),
+        ({"Date": "20240306T010000Z"}, 403, "AccessDenied", "0002-00000418"),
+        ({"Date": "20240306T040000Z"}, 403, "RequestTimeTooSkewed", "0002-00000504"),
+        ({"Expires": "604801"}, 400, "InvalidArgument", ""),
+        ({"Algorithm": "AWS5"}, 400, "InvalidArgument", ""),
+        ({"Signature": ""}, 403, "AccessDenied", ""),
+    ],
+)
+def test_a_presigned_aws_url_is_refused_by_what_is_wrong_with_it(
+    changes: dict[str, str], status: int, code: str, ec: str
+) -> None:
+    error = refused(aws_url(**changes))
+    assert (error.status, error.code, error.ec) == (status, code, ec)
+
+
+@pytest.mark.parametrize(
+    ("authorization", "code", "ec"),
+    [
+        ("AWS4-HMAC-SHA256 Credential=x", "InvalidArgument", "0002-00000406"),
+        (
+            "AWS4-HMAC-SHA256 Credential=a/s3/aws4_request,SignedHeaders=host,Signature=0",
+            "InvalidArgument",
+            "0002-00000404",
+        ),
+        (
+            f"AWS4-HMAC-SHA256 Credential={AWS_SCOPE.replace('0306', '0305')},SignedHeaders=host,Signature=0",
+            "InvalidArgument",
+            "0002-00000409",
+        ),
+        (f"AWS4-HMAC-SHA256 Credential={AWS_SCOPE},SignedHeaders=host,Signature=0", "InvalidArgument", ""),
+        ("AWS AKIDEXAMPLE", "InvalidArgument", ""),
+        ("AWS AKIDEXAMPLE:x", "SignatureDoesNotMatch", "0002-00000040"),
+    ],
+)
+def test_an_aws_header_is_refused_by_what_is_wrong_with_it(authorization: str, code: str, ec: str) -> None:
+    error = refused(Request("GET", "/k", {"host": HOST, "date": DATE, "authorization": authorization}))
+    assert (error.code, error.ec) == (code, ec)
+
+
+def test_a_version_2_aws_url_is_refused_by_what_is_wrong_with_it() -> None:
+    def url(query: str) -> OssError:
+        return refused(Request("GET", "/k?AWSAccessKeyId=AKIDEXAMPLE&" + query, {"host": HOST}))
+
+    assert (url("Signature=x").code, url("Signature=x").ec) == ("AccessDenied", "0002-00000301")
+    assert url("Signature=x&Expires=soon").message == "Invalid date (should be seconds since epoch)."
+    assert url("Signature=x&Expires=1").message == "Request has expired."
+    assert url("Signature=x&Expires=1709696896").code == "SignatureDoesNotMatch"
+
+
+def test_a_body_other_than_the_signed_one_is_refused() -> None:
+    body, other = b"signed", b"another"
+    digest = hashlib.sha256(body).hexdigest()
+    signed = "host;x-amz-content-sha256;x-amz-date"
+    headers = {"host": HOST, "x-amz-date": STAMP, "x-amz-content-sha256": digest}
+    lines = "".join(f"{name}:{value}\n" for name, value in sorted(headers.items()))
+    canonical = f"PUT\n/k\n\n{lines}\n{signed}\n{digest}"
+    text = f"AWS4-HMAC-SHA256\n{STAMP}\n{AWS_SCOPE[12:]}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
+    key = b"AWS4SECRETEXAMPLE"
+    for part in AWS_SCOPE.split("/")[1:]:
+        key = hmac.digest(key, part.encode(), "sha256")
+    signature = hmac.digest(key, text.encode(), "sha256").hex()
+    headers["authorization"] = f"AWS4-HMAC-SHA256 Credential={AWS_SCOPE}, SignedHeaders={signed}, Signature={signature}"
+    assert check(Request("PUT", "/k", headers, body)).scheme == "AWS4"
+    assert refused(Request("PUT", "/k", headers, other)).code == "XAmzContentSHA256Mismatch"
