@@ -143,6 +143,8 @@ class OssFs:
         try:
             m.access.require_parent(ctx, path, os.X_OK)
             found = m.access.require(ctx, path, os.F_OK)
+        except RequestFailed as error:
+            raise failure(error.errno or errno.EIO, path) from error
         finally:
             CALLER.reset(token)
         if m.profile.size_from_local_file and (entity := m.files.find(path)) is not None:
