@@ -23,7 +23,7 @@ def code(action) -> str:
     return ""
 
 
-def volume_with(ossfs, mode: int, uid: int = 5, gid: int = 5, version: str = "1.91.3", options: str = "", **kwargs):
+def volume_with(ossfs, mode: int, uid: int = 5, gid: int = 5, *, version: str = "1.91.3", options: str = "", **kwargs):
     volume = ossfs(version, f"-oallow_other {options}", **kwargs)
     volume.put("f", b"x", meta={"mode": str(0o100000 | mode), "uid": str(uid), "gid": str(gid)})
     return volume

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 import pytest
@@ -13,10 +14,8 @@ ROOT = Context(0, 0, 1)
 
 def stat_requests(volume, path: str) -> list[str]:
     def look() -> None:
-        try:
+        with contextlib.suppress(FileNotFoundError):
             volume.fs.getattr(ROOT, path)
-        except FileNotFoundError:
-            pass
 
     return volume.requests(look)
 
