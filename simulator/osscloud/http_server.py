@@ -183,7 +183,7 @@ class HttpServer:
         control: Control | None = None,
     ) -> None:
         if not allow_remote and not _is_loopback(host):
-            raise ListenError(f"{host} is not a loopback address; other machines are served only with allow_remote")
+            raise ListenError(f"{host} is not a loopback address; --allow-remote (allow_remote) serves other machines")
         self._service = service
         self._control = control
         self._host = host
