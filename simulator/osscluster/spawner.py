@@ -21,6 +21,7 @@ The spawner has a session of its own: Ctrl-C reaches the runner alone, which unm
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import gc
 import importlib
 import json
@@ -47,6 +48,7 @@ __all__ = ["Process", "Spawner", "main"]
 _PR_SET_PDEATHSIG = 1
 _MESSAGE_LIMIT = 1 << 17
 _FD_LIMIT = 8
+_CONTAINER_SOCKET = 512
 _START_SECONDS = 60.0
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -395,7 +397,10 @@ def _run_container(request: dict[str, Any], fds: list[int], spawner: int) -> int
         # The kernel forgets the parent-death signal when the ids change.
         _die_with(spawner, signal.SIGKILL)
 
-    with socket.socket(fileno=fds[0]) as connection:
+    # Out of the way: what the container opens is numbered from 3 on.
+    number = fcntl.fcntl(fds[0], fcntl.F_DUPFD_CLOEXEC, _CONTAINER_SOCKET)
+    os.close(fds[0])
+    with socket.socket(fileno=number) as connection:
         container.serve(connection, request["root"], prepare)
     return 0
 

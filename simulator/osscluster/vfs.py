@@ -70,7 +70,12 @@ class MountFlags:
 
 @dataclass(slots=True, eq=False)
 class _Node:
-    """A name that the kernel knows, with the inode behind it. deleted_as: its path when it was unlinked while open."""
+    """A name that the kernel knows, with the inode behind it.
+
+    outdated: times or blocks are no longer right, which matters to stat(2) but not where the kernel needs the size
+    only. read: the 128 KiB windows that were read since the last open. bad: its type changed under the kernel.
+    deleted_as: its path when it was unlinked while open.
+    """
 
     number: int
     parent: _Node | None
@@ -78,9 +83,12 @@ class _Node:
     attributes: Attributes
     entry_until: float = 0.0
     attributes_until: float = 0.0
+    outdated: bool = False
+    read: set[int] = field(default_factory=set)
     children: dict[str, _Node] = field(default_factory=dict)
     open_count: int = 0
     hidden: bool = False
+    bad: bool = False
     deleted_as: str | None = None
 
     @property
@@ -189,13 +197,24 @@ class Vfs:
         """GETATTR. ossfs has no fgetattr: the path is asked for, whether a file is open or not."""
         attributes = self._shown(self.fs.getattr(context, node.path))
         if stat.S_IFMT(attributes.mode) != node.kind:
+            # The inode has become a bad one: the name is looked up anew, open files of it are lost.
+            node.bad = True
+            self._forget(node)
             _fail(errno.EIO, node.path)
         node.attributes = attributes
         node.attributes_until = self._clock.now() + self._flags.attr_timeout
+        node.outdated = False
 
     def fresh(self, context: Context, node: _Node) -> Attributes:
         """The attributes that stat(2) shows."""
+        _good(node)
         self.allowed(context, node)
+        if node.outdated:
+            self._refresh(context, node)
+        return self._sized(context, node)
+
+    def _sized(self, context: Context, node: _Node) -> Attributes:
+        """The attributes where only the size counts."""
         if not self.connected or node.attributes_until <= self._clock.now():
             self._refresh(context, node)
         return node.attributes
@@ -248,18 +267,22 @@ class Vfs:
         now = self._clock.now()
         node.attributes = attributes
         node.attributes_until = now + self._flags.attr_timeout
+        node.outdated = False
         node.entry_until = now + self._flags.entry_timeout
         return node
 
     def _drop(self, node: _Node) -> None:
         if node.in_use:
             node.entry_until = 0.0
-        elif node.parent is not None and node.parent.children.get(node.name) is node:
+        else:
+            self._forget(node)
+
+    def _forget(self, node: _Node) -> None:
+        if node.parent is not None and node.parent.children.get(node.name) is node:
             del node.parent.children[node.name]
 
     def _move(self, node: _Node, parent: _Node, name: str) -> None:
-        assert node.parent is not None
-        del node.parent.children[node.name]
+        self._forget(node)
         node.parent, node.name = parent, name
         parent.children[name] = node
 
@@ -282,7 +305,8 @@ class Vfs:
                 self._move(node, parent, name)
                 node.hidden = True
                 node.deleted_as = shown if node.deleted_as is None else node.deleted_as
-                node.entry_until = node.attributes_until = 0.0
+                node.entry_until = 0.0
+                node.outdated = True
                 return
         _fail(errno.EBUSY, node.path)
 
@@ -342,9 +366,9 @@ class Vfs:
         links = [0] if links is None else links
         while todo:
             name = todo.popleft()
+            self.enter(context, node)
             if not todo:
                 return _Place(node, name, trailing)
-            self.enter(context, node)
             if name == ".":
                 continue
             if name == "..":
@@ -397,9 +421,7 @@ class Vfs:
         if links[0] > _LINKS_MAX:
             _fail(errno.ELOOP, link.path)
         target = self.fs.readlink(context, link.path)
-        if not target:
-            _fail(errno.ENOENT, link.path)
-        base = parent
+        base = parent  # where an empty target stays
         if target.startswith("/"):
             if target != self._mountpoint and not target.startswith(self._mountpoint + "/"):
                 _fail(errno.ENOENT, link.path)
@@ -411,13 +433,16 @@ class Vfs:
 
     # --- calls on names ---
 
-    def absent(self, context: Context, path: str) -> _Place:
-        """filename_create: a place where nothing is yet. Raises EEXIST, then EROFS."""
+    def absent(self, context: Context, path: str, *, directory: bool = False) -> _Place:
+        """filename_create: a place where nothing is yet. directory: what is made may be named with a slash behind.
+        Raises EEXIST, then ENOENT, then EROFS."""
         place = self.place(context, path)
         if place.name in ("", ".", ".."):
             _fail(errno.EEXIST, path)
         if self.lookup_if_there(context, place.parent, place.name, force=True) is not None:
             _fail(errno.EEXIST, path)
+        if place.trailing_slash and not directory:
+            _fail(errno.ENOENT, path)
         self.writable_mount(path)
         return place
 
@@ -465,7 +490,7 @@ class Vfs:
         node = self.lookup(context, source.parent, source.name)
         directory = node.kind == stat.S_IFDIR
         replaced = self.lookup_if_there(context, target.parent, target.name, force=True)
-        if not directory and (source.trailing_slash or (target.trailing_slash and replaced is None)):
+        if not directory and (source.trailing_slash or target.trailing_slash):
             _fail(errno.ENOTDIR, old)
         if node in _line(target.parent):
             _fail(errno.EINVAL, old)
@@ -485,7 +510,8 @@ class Vfs:
         self._move(node, target.parent, target.name)
         if left is not None:
             left.deleted_as = self.path_of(target)[1:]
-        node.attributes_until = source.parent.attributes_until = target.parent.attributes_until = 0.0
+        node.outdated = True
+        source.parent.attributes_until = target.parent.attributes_until = 0.0
 
     # --- attribute changes: SETATTR is the operation, then a getattr for the answer ---
 
@@ -579,6 +605,8 @@ class Vfs:
             self.fs.release(context, path, handle)
             raise
         node.open_count += 1
+        if flags & os.O_TRUNC:
+            node.attributes_until = 0.0
         return _OpenFile(node, flags, handle)
 
     def _open_node(self, context: Context, node: _Node, flags: int) -> _OpenFile:
@@ -604,6 +632,7 @@ class Vfs:
             _fail(errno.ENXIO, node.path)
         handle = self.fs.open(context, node.path, flags & ~_OPEN_ONLY)
         node.open_count += 1
+        node.read.clear()
         if flags & os.O_TRUNC:
             node.attributes = replace(node.attributes, size=0)
             node.attributes_until = 0.0
@@ -637,6 +666,7 @@ class Vfs:
         node = file.node
         try:
             if file.handle is not None:
+                _good(node)
                 self.fs.flush(context, node.path, file.handle)
         finally:
             node.open_count -= 1
@@ -664,17 +694,27 @@ class Vfs:
         if size < 0 or offset < 0:
             _fail(errno.EINVAL, file.node.path)
         node = file.node
-        if offset + size > node.attributes.size and (not self.connected or node.attributes_until <= self._clock.now()):
-            self._refresh(context, node)
+        _good(node)
+        if offset + size > node.attributes.size:
+            self._sized(context, node)
         end = min(offset + size, node.attributes.size)
+        if offset >= end:
+            return b""
+        # Whole pages are asked for; what lies behind the end is cut off again.
+        first = offset - offset % _PAGE
+        last = -(-end // _PAGE) * _PAGE
         pieces = []
-        while offset < end:
-            piece = self.fs.read(context, node.path, file.handle, min(end - offset, _READ_MAX), offset)
-            if not piece:
-                break
+        for start in range(first, last, _READ_MAX):
+            wanted = min(last - start, _READ_MAX)
+            piece = self.fs.read(context, node.path, file.handle, wanted, start)
             pieces.append(bytes(piece))
-            offset += len(piece)
-        return b"".join(pieces)
+            if start // _READ_MAX not in node.read:
+                # What comes from the page cache leaves atime alone.
+                node.read.add(start // _READ_MAX)
+                node.outdated = True
+            if len(piece) < wanted:
+                break
+        return b"".join(pieces)[offset - first : end - first]
 
     def write(self, context: Context, file: _OpenFile, data: bytes, offset: int) -> tuple[int, int]:
         """Answers how much was written and where the next byte goes."""
@@ -684,6 +724,7 @@ class Vfs:
             _fail(errno.EINVAL, file.node.path)
         assert file.handle is not None
         node = file.node
+        _good(node)
         if file.flags & os.O_APPEND:
             offset = node.attributes.size
         if not data:
@@ -712,13 +753,11 @@ class Vfs:
 
     def seek_end(self, context: Context, file: _OpenFile) -> int:
         """The size, as lseek(2) with SEEK_END learns it."""
-        if not self.connected or file.node.attributes_until <= self._clock.now():
-            self._refresh(context, file.node)
-        return file.node.attributes.size
+        return self._sized(context, file.node).size
 
     def changed(self, node: _Node) -> None:
-        """What is cached of the node's attributes is no longer right."""
-        node.attributes_until = 0.0
+        """The node's ctime is no longer the one that is cached."""
+        node.outdated = True
 
 
 def _system_call(call: Callable[Concatenate[Task, _P], _R]) -> Callable[Concatenate[Task, _P], _R]:
@@ -871,7 +910,7 @@ class Task:
 
     @_system_call
     def mkdir(self, path: str, mode: int = 0o777) -> None:
-        place = self._vfs.absent(self._context, path)
+        place = self._vfs.absent(self._context, path, directory=True)
         self._vfs.fs.mkdir(self._context, self._vfs.path_of(place), mode & 0o1777 & ~self._umask)
         self._vfs.make(self._context, place, stat.S_IFDIR)
 
@@ -891,8 +930,6 @@ class Task:
     def link(self, old: str, new: str) -> None:
         node = self._vfs.find(self._context, old, follow=False)
         place = self._vfs.absent(self._context, new)
-        if place.trailing_slash:
-            _fail(errno.ENOENT, new)
         if node.kind == stat.S_IFDIR:
             _fail(errno.EPERM, old)
         self._vfs.fs.link(self._context, node.path, self._vfs.path_of(place))
@@ -903,8 +940,6 @@ class Task:
         if not target:
             _fail(errno.ENOENT, path)
         place = self._vfs.absent(self._context, path)
-        if place.trailing_slash:
-            _fail(errno.ENOENT, path)
         self._vfs.fs.symlink(self._context, target, self._vfs.path_of(place))
         self._vfs.make(self._context, place, stat.S_IFLNK)
 
@@ -1010,6 +1045,11 @@ class Task:
 
 def _fail(code: int, path: str = "") -> NoReturn:
     raise OSError(code, os.strerror(code), path) if path else OSError(code, os.strerror(code))
+
+
+def _good(node: _Node) -> None:
+    if node.bad:
+        _fail(errno.EIO, node.path)
 
 
 def _line(node: _Node) -> list[_Node]:
