@@ -22,7 +22,8 @@ import functools
 import os
 import stat
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Concatenate, NoReturn, ParamSpec, TypeVar
 
@@ -277,6 +278,18 @@ class Vfs:
         else:
             self._forget(node)
 
+    @contextmanager
+    def _gone_if_missing(self, *nodes: _Node | None) -> Iterator[None]:
+        """ENOENT from a removal tells the kernel that its names are wrong."""
+        try:
+            yield
+        except OSError as error:
+            if error.errno == errno.ENOENT:
+                for node in nodes:
+                    if node is not None:
+                        self._drop(node)
+            raise
+
     def _forget(self, node: _Node) -> None:
         if node.parent is not None and node.parent.children.get(node.name) is node:
             del node.parent.children[node.name]
@@ -464,7 +477,8 @@ class Vfs:
         if node.open_count and not self._flags.hard_remove:
             self._hide(context, node)
         else:
-            self.fs.unlink(context, node.path)
+            with self._gone_if_missing(node):
+                self.fs.unlink(context, node.path)
             self._drop(node)
         place.parent.attributes_until = 0.0
 
@@ -477,7 +491,8 @@ class Vfs:
         node = self.lookup(context, place.parent, place.name)
         if node.kind != stat.S_IFDIR:
             _fail(errno.ENOTDIR, path)
-        self.fs.rmdir(context, node.path)
+        with self._gone_if_missing(node):
+            self.fs.rmdir(context, node.path)
         self._drop(node)
         place.parent.attributes_until = 0.0
 
@@ -503,9 +518,11 @@ class Vfs:
                 _fail(errno.ENOTDIR, new)
             if not directory and replaced.kind == stat.S_IFDIR:
                 _fail(errno.EISDIR, new)
-            if replaced.open_count and not self._flags.hard_remove:
+            # libfuse does not count the opens of directories.
+            if replaced.open_count and replaced.kind != stat.S_IFDIR and not self._flags.hard_remove:
                 self._hide(context, replaced)
-        self.fs.rename(context, node.path, self.path_of(target))
+        with self._gone_if_missing(node, replaced):
+            self.fs.rename(context, node.path, self.path_of(target))
         left = target.parent.children.pop(target.name, None)
         self._move(node, target.parent, target.name)
         if left is not None:
@@ -605,8 +622,6 @@ class Vfs:
             self.fs.release(context, path, handle)
             raise
         node.open_count += 1
-        if flags & os.O_TRUNC:
-            node.attributes_until = 0.0
         return _OpenFile(node, flags, handle)
 
     def _open_node(self, context: Context, node: _Node, flags: int) -> _OpenFile:
