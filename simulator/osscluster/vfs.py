@@ -23,7 +23,7 @@ import os
 import stat
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Concatenate, NoReturn, ParamSpec, TypeVar
 
@@ -73,15 +73,17 @@ class MountFlags:
 class _Node:
     """A name that the kernel knows, with the inode behind it.
 
-    outdated: times or blocks are no longer right, which matters to stat(2) but not where the kernel needs the size
-    only. read: the 128 KiB windows that were read since the last open. bad: its type changed under the kernel.
-    deleted_as: its path when it was unlinked while open.
+    cached: whether the kernel has the name; libfuse keeps those of open files beyond that. outdated: times or blocks
+    are no longer right, which matters to stat(2) but not where the kernel needs the size only. read: the 128 KiB
+    windows that were read since the last open. bad: its type changed under the kernel. deleted_as: its path when it was
+    unlinked while open.
     """
 
     number: int
     parent: _Node | None
     name: str
     attributes: Attributes
+    cached: bool = True
     entry_until: float = 0.0
     attributes_until: float = 0.0
     outdated: bool = False
@@ -227,15 +229,19 @@ class Vfs:
         if len(os.fsencode(name)) > _NAME_MAX:
             _fail(errno.ENAMETOOLONG, path)
         known = parent.children.get(name)
-        if known is not None and not force and self.connected and known.entry_until > self._clock.now():
-            return known
-        try:
-            attributes = self.fs.getattr(context, path)
-        except OSError as error:
-            if error.errno == errno.ENOENT and known is not None:
-                self._drop(known)
-            raise
-        return self._learn(parent, name, attributes)
+        if known is not None and known.cached:
+            if not force and self.connected and known.entry_until > self._clock.now():
+                return known
+            # A known name is revalidated by a LOOKUP of its own; only then does the kernel begin anew, with another.
+            try:
+                attributes = self.fs.getattr(context, path)
+                if stat.S_IFMT(attributes.mode) == known.kind:
+                    return self._learn(parent, name, attributes)
+            except OSError as error:
+                if error.errno in (errno.EINTR, errno.ENOMEM):
+                    raise
+            self._drop(known)
+        return self._learn(parent, name, self.fs.getattr(context, path))
 
     def lookup_if_there(self, context: Context, parent: _Node, name: str, *, force: bool = False) -> _Node | None:
         """`lookup`, but None where it says ENOENT."""
@@ -269,12 +275,13 @@ class Vfs:
         node.attributes = attributes
         node.attributes_until = now + self._flags.attr_timeout
         node.outdated = False
+        node.cached = True
         node.entry_until = now + self._flags.entry_timeout
         return node
 
     def _drop(self, node: _Node) -> None:
         if node.in_use:
-            node.entry_until = 0.0
+            node.cached = False
         else:
             self._forget(node)
 
@@ -318,7 +325,7 @@ class Vfs:
                 self._move(node, parent, name)
                 node.hidden = True
                 node.deleted_as = shown if node.deleted_as is None else node.deleted_as
-                node.entry_until = 0.0
+                node.cached = False
                 node.outdated = True
                 return
         _fail(errno.EBUSY, node.path)
@@ -475,7 +482,8 @@ class Vfs:
         if node.kind == stat.S_IFDIR:
             _fail(errno.EISDIR, path)
         if node.open_count and not self._flags.hard_remove:
-            self._hide(context, node)
+            with self._gone_if_missing(node):
+                self._hide(context, node)
         else:
             with self._gone_if_missing(node):
                 self.fs.unlink(context, node.path)
@@ -537,6 +545,9 @@ class Vfs:
         self._may_change(context, node)
         self.fs.chmod(context, node.path, node.kind | (mode & 0o7777))
         self._refresh(context, node)
+        if node.kind == stat.S_IFDIR:
+            # Who may pass through it has to be asked again.
+            node.entry_until = 0.0
 
     def chown(self, context: Context, node: _Node, uid: int, gid: int) -> None:
         """chown(2); -1 leaves an id alone. Takes setuid and setgid from files, whoever asks."""
@@ -575,11 +586,9 @@ class Vfs:
         """file_remove_privs: before every change of content the kernel looks for file capabilities, and takes
         setuid and setgid from a file that another than root changes."""
         if self._flags.xattr:
-            try:
+            # cap_inode_need_killpriv takes every error for "no capability"; a dead file system shows at the write.
+            with suppress(OSError):
                 self.fs.getxattr(context, node.path, "security.capability")
-            except OSError as error:
-                if error.errno not in (errno.ENODATA, errno.EOPNOTSUPP):
-                    raise
         mode = node.attributes.mode
         if context.uid != 0 and _without_privileges(mode) != mode:
             self._refresh(context, node)
