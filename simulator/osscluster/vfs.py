@@ -75,8 +75,8 @@ class _Node:
 
     cached: whether the kernel has the name; libfuse keeps those of open files beyond that. outdated: times or blocks
     are no longer right, which matters to stat(2) but not where the kernel needs the size only. read: the 128 KiB
-    windows that were read since the last open. bad: its type changed under the kernel. deleted_as: its path when it was
-    unlinked while open.
+    windows that were read since the last open. touched: pages that were written since then. bad: its type changed
+    under the kernel. deleted_as: its path when it was unlinked while open.
     """
 
     number: int
@@ -88,6 +88,7 @@ class _Node:
     attributes_until: float = 0.0
     outdated: bool = False
     read: set[int] = field(default_factory=set)
+    touched: set[int] = field(default_factory=set)
     children: dict[str, _Node] = field(default_factory=dict)
     open_count: int = 0
     hidden: bool = False
@@ -440,7 +441,7 @@ class Vfs:
         links[0] += 1
         if links[0] > _LINKS_MAX:
             _fail(errno.ELOOP, link.path)
-        target = self.fs.readlink(context, link.path)
+        target = self.readlink(context, link)
         base = parent  # where an empty target stays
         if target.startswith("/"):
             if target != self._mountpoint and not target.startswith(self._mountpoint + "/"):
@@ -450,6 +451,13 @@ class Vfs:
         if target.endswith("/") and names:
             names.append(".")
         return base, names
+
+    def readlink(self, context: Context, link: _Node) -> str:
+        """READLINK; atime has changed then."""
+        try:
+            return self.fs.readlink(context, link.path)
+        finally:
+            link.outdated = True
 
     # --- calls on names ---
 
@@ -657,6 +665,7 @@ class Vfs:
         handle = self.fs.open(context, node.path, flags & ~_OPEN_ONLY)
         node.open_count += 1
         node.read.clear()
+        node.touched.clear()
         if flags & os.O_TRUNC:
             node.attributes = replace(node.attributes, size=0)
             node.attributes_until = 0.0
@@ -709,6 +718,13 @@ class Vfs:
             finally:
                 self._drop(node)
 
+    def readdir(self, context: Context, directory: _Node) -> Sequence[tuple[str, Attributes | None]]:
+        """READDIR; atime has changed then."""
+        try:
+            return self.fs.readdir(context, directory.path)
+        finally:
+            directory.outdated = True
+
     def read(self, context: Context, file: _OpenFile, size: int, offset: int) -> bytes:
         """What lies between offset and the size that the kernel knows."""
         if not file.readable:
@@ -730,7 +746,14 @@ class Vfs:
         pieces = []
         for start in range(first, last, _READ_MAX):
             wanted = min(last - start, _READ_MAX)
-            piece = self.fs.read(context, node.path, file.handle, wanted, start)
+            try:
+                piece = self.fs.read(context, node.path, file.handle, wanted, start)
+            except OSError:
+                if start // _PAGE in node.touched:
+                    raise
+                # That was read-ahead, whose errors nobody sees; the page itself is asked for again.
+                wanted = _PAGE
+                piece = self.fs.read(context, node.path, file.handle, wanted, start)
             pieces.append(bytes(piece))
             if start // _READ_MAX not in node.read:
                 # What comes from the page cache leaves atime alone.
@@ -767,6 +790,7 @@ class Vfs:
                 raise
             finally:
                 node.attributes_until = 0.0
+            node.touched.update(range(offset // _PAGE, (offset + done) // _PAGE + 1))
             written += done
             offset += done
             if offset > node.attributes.size:
@@ -846,9 +870,10 @@ class Task:
     def listdir(self, path: str) -> list[DirEntry]:
         fd = self.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NONBLOCK)
         try:
-            directory = self._file(fd).node.path
+            directory = self._file(fd).node
+            self._vfs.fresh(self._context, directory)  # fstat(2) of glibc's opendir
             try:
-                entries = self._vfs.fs.readdir(self._context, directory)
+                entries = self._vfs.readdir(self._context, directory)
             except OSError as error:
                 if error.errno != errno.ENOENT:
                     raise
@@ -973,7 +998,7 @@ class Task:
         if node.kind != stat.S_IFLNK:
             _fail(errno.EINVAL, path)
         self._vfs.allowed(self._context, node)
-        return self._vfs.fs.readlink(self._context, node.path)
+        return self._vfs.readlink(self._context, node)
 
     @_system_call
     def mknod(self, path: str, mode: int, device: int = 0) -> None:

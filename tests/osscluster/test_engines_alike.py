@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import stat
 import time
 from collections.abc import Callable
@@ -99,6 +100,14 @@ STEPS: dict[str, Step] = {
 }
 
 
+def _wait_for_release(m: Any, *, patience: int = 100) -> None:
+    """RELEASE comes some time after close(2); until then a hidden file is there."""
+    for _ in range(patience):
+        if not any(".fuse_hidden" in key for key in m.admin.keys(m.bucket)):
+            break
+        m.root.statvfs("")
+
+
 def _trace(mount: Mount, options: str, version: str) -> list[tuple[str, str, list[str]]]:
     m = mount(options, version=version)
     m.admin.put(m.bucket, "uploaded.txt", b"data", content_type="text/plain")
@@ -114,11 +123,7 @@ def _trace(mount: Mount, options: str, version: str) -> list[tuple[str, str, lis
         except OSError as error:
             outcome = os.strerror(error.errno or 0)
         if name == "unlink open":
-            # RELEASE comes some time after close(2); until then the hidden file is there.
-            for _ in range(5000):
-                if not any(key.startswith(".fuse_hidden") for key in m.admin.keys(m.bucket)):
-                    break
-                m.root.statvfs("")
+            _wait_for_release(m, patience=5000)
         # The HEADs of a listing go out side by side. The name of a hidden file counts inodes from the mount on.
         requests = sorted(
             f"{r.operation} {'.fuse_hidden' if r.object.startswith('.fuse_hidden') else r.object} {r.http_status}"
@@ -151,3 +156,116 @@ def test_the_same_calls_have_the_same_outcome_and_cause_the_same_requests(
             break
     direct = _trace(mount_direct, options, version)
     assert direct == kernel
+
+
+_PATHS = ["a", "b", "d", "d/x", "d/y", "e", "e/f", "l", "a/", "d/", "d/../a", "./b", "l/x"]
+_TARGETS = ["a", "d", "l", "./a", "nowhere", "e/f"]
+_CALLS = [
+    "stat",
+    "lstat",
+    "listdir",
+    "create",
+    "create",
+    "open",
+    "read",
+    "write",
+    "pwrite",
+    "pread",
+    "close",
+    "close",
+    "mkdir",
+    "rmdir",
+    "unlink",
+    "rename",
+    "rename",
+    "link",
+    "symlink",
+    "readlink",
+    "chmod",
+    "chown",
+    "utime",
+    "access",
+    "truncate",
+    "ftruncate",
+    "fstat",
+    "fsync",
+    "lseek",
+    "mknod",
+]
+
+
+def _random_call(process: Syscalls, descriptors: list[int], call: str, paths: tuple[str, str], k: int) -> object:
+    """One call with arguments picked by `k`; what it answers, as far as both engines must agree."""
+    path, other = paths
+    fd = descriptors[k % len(descriptors)] if descriptors else 99
+    match call:
+        case "stat" | "lstat":
+            seen = process.stat(path) if call == "stat" else process.lstat(path)
+            return seen.mode, seen.uid, seen.gid, seen.size, seen.nlink, seen.blocks
+        case "fstat":
+            seen = process.fstat(fd)
+            return seen.mode, seen.uid, seen.gid, seen.size
+        case "listdir":
+            return sorted((e.name, e.kind) for e in process.listdir(path) if not e.name.startswith(".fuse_hidden"))
+        case "create" | "open":
+            flags = [os.O_CREAT | os.O_RDWR, os.O_RDONLY][call == "open"]
+            extra = (
+                {0: os.O_EXCL, 1: os.O_TRUNC, 2: os.O_APPEND} if call == "create" else {1: os.O_RDWR, 2: os.O_NOFOLLOW}
+            )
+            descriptors.append(process.open(path, flags | extra.get(k, 0), 0o666 if k % 2 else 0o600))
+            return descriptors[-1]
+        case "close":
+            if descriptors:
+                process.close(descriptors.pop(k % len(descriptors)))
+            return None
+        case "rename":
+            # Renaming a vanished name to itself blocks libfuse for ever; the real ossfs too.
+            same = os.path.normpath("/" + path) == os.path.normpath("/" + other)
+            return None if same else process.rename(path, other)
+    arguments: dict[str, tuple[Any, ...]] = {
+        "read": (fd, 10),
+        "pread": (fd, 10, k),
+        "write": (fd, b"w" * k),
+        "pwrite": (fd, b"pp", 3 * k),
+        "lseek": (fd, k, k % 3),
+        "fsync": (fd,),
+        "ftruncate": (fd, k),
+        "truncate": (path, k),
+        "mkdir": (path, [0o777, 0o700][k % 2]),
+        "rmdir": (path,),
+        "unlink": (path,),
+        "link": (path, other),
+        "symlink": (_TARGETS[k % len(_TARGETS)], path),
+        "readlink": (path,),
+        "chmod": (path, [0o644, 0o600, 0o4755, 0o777][k % 4]),
+        "chown": (path, [1000, 0, -1][k % 3], [1001, -1][k % 2]),
+        "utime": (path, float(k), float(k)),
+        "access": (path, k),
+        "mknod": (path, [stat.S_IFREG, stat.S_IFSOCK][k % 2] | 0o644),
+    }
+    return getattr(process, call)(*arguments[call])
+
+
+def _random_trace(mount: Mount, seed: int, version: str) -> list[tuple[str, tuple[str, str], int, object]]:
+    rng = random.Random(seed)
+    m = mount("-o allow_other -o retries=1", version=version)
+    descriptors: dict[int, list[int]] = {0: [], 1000: []}
+    seen = []
+    for _ in range(50):
+        call, paths, k = rng.choice(_CALLS), (rng.choice(_PATHS), rng.choice(_PATHS)), rng.randrange(8)
+        process = rng.choice([m.root, m.root, m.app])
+        try:
+            outcome = _random_call(process, descriptors[process.uid], call, paths, k)
+        except OSError as error:
+            outcome = os.strerror(error.errno or 0)
+        if call == "close":
+            _wait_for_release(m)
+        seen.append((call, paths, k, outcome))
+    m.volume.discard()
+    return seen
+
+
+@pytest.mark.parametrize("version", ["1.91.10", "1.80.6"])
+@pytest.mark.parametrize("seed", range(12))
+def test_random_calls_have_the_same_outcome(mount_kernel: Mount, mount_direct: Mount, seed: int, version: str) -> None:
+    assert _random_trace(mount_direct, seed, version) == _random_trace(mount_kernel, seed, version)
