@@ -31,7 +31,8 @@ from osscluster import leftovers
 from osscluster.cloud import Cloud
 from osscluster.commandline import command_line, write_passwd
 from osscluster.errors import EnvironmentMissing, ProcessDied
-from osscluster.vfs import MountFlags, Task, Vfs
+from osscluster.task import Task
+from osscluster.vfs import MountFlags, Vfs
 from osscluster.volume import Holder, MountFailed, VolumeSpec
 from ossfuse import config, profile
 from ossfuse.mount import Mount
@@ -128,13 +129,18 @@ class DirectVolume:
             return known
         if not self._mounted:
             raise ProcessDied(f"{self.mountpoint} has been unmounted")
-        made = self._vfs.task(name, pid=next(self._engine.pids), uid=uid, gid=gid, groups=groups, umask=umask)
+        made = Task(self._vfs, name, pid=next(self._engine.pids), uid=uid, gid=gid, groups=groups, umask=umask)
         self._tasks[name] = made
         return made
 
     def holders(self) -> list[Holder]:
-        """Who has which file open."""
-        return self._vfs.holders()
+        """Who has what open, as /proc/PID/fd names it."""
+        found = {
+            Holder(file.node.path[1:] if file.node.deleted_as is None else file.node.deleted_as, t.pid, t.name, t.uid)
+            for t in self._tasks.values()
+            for file in t.files.values()
+        }
+        return sorted(found, key=lambda holder: (holder.path, holder.pid))
 
     def alive(self) -> bool:
         """Whether the ossfs process would run."""
