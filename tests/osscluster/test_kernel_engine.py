@@ -158,7 +158,7 @@ def test_content_types_come_from_the_given_table(mount_kernel: Mount) -> None:
 
 def test_a_binary_without_the_option_for_content_types_says_so(mount_kernel: Mount, binary: str | None) -> None:
     if binary is None or mount_kernel.version != "1.80.6":  # type: ignore[attr-defined]
-        pytest.skip("about the real 1.80.6")
+        pytest.skip("about the real ossfs 1.80.6: pass --ossvol-ossfs PATH of one")
     with pytest.raises(EnvironmentMissing, match="no option mime="):
         mount_kernel(mime_types="application/x-odd odd\n")
 
