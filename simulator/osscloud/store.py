@@ -147,11 +147,15 @@ def successor(prefix: str) -> str | None:
 class Bucket:
     """One bucket. A key whose newest version is an object is in `objects`, one whose newest version is a delete marker
     is in `buried`, each mapped to that version; older versions hang below it. So listing current objects never meets a
-    marker, and counting what lies between two keys is bisecting, not walking."""
+    marker, and counting what lies between two keys is bisecting, not walking.
+
+    configs: by sub-resource name ("website"), the document as it was put (`operations.config`); empty for most buckets,
+    so whatever a configuration changes costs a request to any other bucket one look at this."""
 
     __slots__ = (
         "acl",
         "buried",
+        "configs",
         "created",
         "name",
         "noncurrent",
@@ -180,6 +184,7 @@ class Bucket:
         self.storage_class = storage_class
         self.redundancy = redundancy
         self.versioning: Versioning = UNVERSIONED
+        self.configs: dict[str, bytes] = {}
         self.objects: SortedDict[str, Version] = SortedDict()
         self.buried: SortedDict[str, Version] = SortedDict()
         self.noncurrent: SortedList[str] = SortedList()  # the key of each version that is not its key's newest

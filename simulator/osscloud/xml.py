@@ -23,6 +23,7 @@ from osscloud.errors import OssError
 __all__ = [
     "Document",
     "Row",
+    "canonical",
     "child_text",
     "children",
     "error_document",
@@ -139,6 +140,26 @@ def parse(body: bytes | bytearray | memoryview, root: str) -> Element:
     if element.tag != root:
         raise OssError("MalformedXML", extras={"ErrorDetail": f"unexpected element {element.tag}"})
     return element
+
+
+def canonical(element: Element) -> bytes:
+    """A parsed document as OSS gives it back: declaration, no namespace, no white space between elements."""
+    document = Document(element.tag)
+    if len(element):
+        _copy(document, element)
+    elif element.text:
+        return Document.single(element.tag, element.text)
+    return document.bytes()
+
+
+def _copy(document: Document, parent: Element) -> None:
+    for child in parent:
+        if len(child):
+            document.open(child.tag)
+            _copy(document, child)
+            document.close()
+        else:
+            document.leaf(child.tag, child.text or "")
 
 
 def children(element: Element, name: str) -> list[Element]:

@@ -250,10 +250,7 @@ def test_an_unset_configuration_can_be_deleted(client: Client, name: str) -> Non
 @pytest.mark.parametrize(
     "case",
     [
-        ("PUT", "", "website", "PutBucketWebsite"),
-        ("PUT", "", "lifecycle", "PutBucketLifecycle"),
-        ("PUT", "", "encryption", "PutBucketEncryption"),
-        ("PUT", "", "tagging", "PutBucketTagging"),
+        ("POST", "", "website", "PostBucketWebsite"),
         ("POST", "", "worm", "PostBucketWorm"),
         ("GET", "", "inventory", "GetBucketInventory"),
         ("DELETE", "", "replication", "DeleteBucketReplication"),

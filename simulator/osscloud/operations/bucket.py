@@ -1,9 +1,8 @@
-"""Buckets: list, create, delete, ACL, versioning, information; and what an unset configuration answers."""
+"""Buckets: list, create, delete, ACL, versioning, information."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 
 from osscloud.errors import OssError
 from osscloud.message import Response
@@ -17,7 +16,6 @@ from osscloud.xml import Document, child_text, iso_date, parse
 __all__ = [
     "create_bucket",
     "delete_bucket",
-    "delete_unset",
     "describe_regions",
     "get_bucket_acl",
     "get_info",
@@ -26,10 +24,8 @@ __all__ = [
     "get_versioning",
     "head_bucket",
     "list_buckets",
-    "not_found",
     "put_bucket_acl",
     "put_versioning",
-    "unset",
 ]
 
 _REDUNDANCIES = ("LRS", "ZRS")
@@ -263,26 +259,3 @@ def put_versioning(call: Call) -> Response:
         else:
             raise OssError("MalformedXML")
     return Response(200)
-
-
-def unset(build: Callable[[], bytes]) -> Callable[[Call], Response]:
-    """The operation that reads a configuration which cannot be set here: the document of its unset state."""
-
-    def answer(call: Call) -> Response:
-        return Response(200, {}, build())
-
-    return answer
-
-
-def not_found(code: str) -> Callable[[Call], Response]:
-    """The operation that reads a configuration which cannot be set here, and whose unset state is an error."""
-
-    def answer(call: Call) -> Response:
-        raise OssError(code, extras={"BucketName": call.bucket.name})
-
-    return answer
-
-
-def delete_unset(call: Call) -> Response:
-    """DELETE of a configuration that is never set: 204, as for one that is not."""
-    return Response(204)

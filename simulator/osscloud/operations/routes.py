@@ -21,6 +21,8 @@ from osscloud.operations import (
     tagging,
 )
 from osscloud.operations.call import Call, Grant, Operation
+from osscloud.operations.config import missing, unset
+from osscloud.operations.configurations import CONFIGURATIONS
 from osscloud.xml import Document
 
 __all__ = ["route"]
@@ -35,23 +37,9 @@ def _not_implemented(name: str, action: str) -> Operation:
     return Operation(name, action, refuse)
 
 
-def _empty(root: str) -> Callable[[], bytes]:
-    return lambda: Document(root).bytes()
-
-
-def _document(root: str, leaves: Mapping[str, str]) -> Callable[[], bytes]:
-    def build() -> bytes:
-        document = Document(root)
-        document.leaves(leaves)
-        return document.bytes()
-
-    return build
-
-
-def _referer() -> bytes:
-    document = Document("RefererConfiguration")
-    document.leaves({"AllowEmptyReferer": "true", "AllowTruncateQueryString": "true", "TruncatePath": "false"})
-    document.leaf("RefererList", "")
+def _document(root: str, leaves: Mapping[str, str]) -> bytes:
+    document = Document(root)
+    document.leaves(leaves)
     return document.bytes()
 
 
@@ -68,53 +56,32 @@ def _live_channels(call: Call) -> Response:
     return Response(200, {}, document.bytes())
 
 
-# Configurations that cannot be set here: sub-resource, name, what GET answers (section "bucket operations" of the
-# vendor's reference), whether there is a DELETE.
-_CONFIGURATIONS: list[tuple[str, str, Callable[[Call], Response] | None, bool]] = [
-    ("logging", "BucketLogging", bucket.unset(_empty("BucketLoggingStatus")), True),
-    ("website", "BucketWebsite", bucket.not_found("NoSuchWebsiteConfiguration"), True),
-    ("lifecycle", "BucketLifecycle", bucket.not_found("NoSuchLifecycle"), True),
-    ("cors", "BucketCors", bucket.not_found("NoSuchCORSConfiguration"), True),
-    ("policy", "BucketPolicy", bucket.not_found("NoSuchBucketPolicy"), True),
-    ("policyStatus", "BucketPolicyStatus", bucket.unset(_document("PolicyStatus", {"IsPublic": "false"})), False),
-    ("referer", "BucketReferer", bucket.unset(_referer), False),
-    ("tagging", "BucketTagging", bucket.unset(lambda: tagging.tagging_document({})), True),
-    ("encryption", "BucketEncryption", bucket.not_found("NoSuchServerSideEncryptionRule"), True),
-    (
-        "requestPayment",
-        "BucketRequestPayment",
-        bucket.unset(_document("RequestPaymentConfiguration", {"Payer": "BucketOwner"})),
-        False,
-    ),
-    ("worm", "BucketWorm", bucket.not_found("NoSuchWORMConfiguration"), False),
-    (
-        "bucketArchiveDirectRead",
-        "BucketArchiveDirectRead",
-        bucket.unset(_document("ArchiveDirectReadConfiguration", {"Enabled": "false"})),
-        False,
-    ),
-    ("accessmonitor", "BucketAccessMonitor", None, False),
-    ("transferAcceleration", "BucketTransferAcceleration", None, False),
-    ("resourceGroup", "BucketResourceGroup", None, False),
-    ("inventory", "BucketInventory", None, False),
-    ("replication", "BucketReplication", None, False),
-    ("replicationLocation", "BucketReplicationLocation", None, False),
-    ("replicationProgress", "BucketReplicationProgress", None, False),
-    ("cname", "BucketCname", None, False),
-    ("httpsConfig", "BucketHttpsConfig", None, False),
-    ("publicAccessBlock", "BucketPublicAccessBlock", None, False),
-    ("style", "BucketStyle", None, False),
-    ("styleName", "BucketStyle", None, False),
-    ("qosInfo", "BucketQosInfo", None, False),
-    ("qos", "BucketQos", None, False),
-    ("callback-policy", "BucketCallbackPolicy", None, False),
-    ("metaQuery", "MetaQuery", None, False),
-    ("redundancyTransition", "BucketDataRedundancyTransition", None, False),
-    ("rtc", "BucketRTC", None, False),
-    ("comp", "BucketComp", None, False),
-    ("vod", "Vod", None, False),
-    ("asyncFetch", "AsyncFetch", None, False),
-    ("wormId", "BucketWorm", None, False),
+# Bucket sub-resources that are not configurations of `configurations.py`: sub-resource, name, what GET answers.
+_SUBRESOURCES: list[tuple[str, str, Callable[[Call], Response] | None]] = [
+    ("policyStatus", "BucketPolicyStatus", unset(_document("PolicyStatus", {"IsPublic": "false"}))),
+    ("worm", "BucketWorm", missing("NoSuchWORMConfiguration")),
+    ("accessmonitor", "BucketAccessMonitor", None),
+    ("transferAcceleration", "BucketTransferAcceleration", None),
+    ("resourceGroup", "BucketResourceGroup", None),
+    ("inventory", "BucketInventory", None),
+    ("replication", "BucketReplication", None),
+    ("replicationLocation", "BucketReplicationLocation", None),
+    ("replicationProgress", "BucketReplicationProgress", None),
+    ("cname", "BucketCname", None),
+    ("httpsConfig", "BucketHttpsConfig", None),
+    ("publicAccessBlock", "BucketPublicAccessBlock", None),
+    ("style", "BucketStyle", None),
+    ("styleName", "BucketStyle", None),
+    ("qosInfo", "BucketQosInfo", None),
+    ("qos", "BucketQos", None),
+    ("callback-policy", "BucketCallbackPolicy", None),
+    ("metaQuery", "MetaQuery", None),
+    ("redundancyTransition", "BucketDataRedundancyTransition", None),
+    ("rtc", "BucketRTC", None),
+    ("comp", "BucketComp", None),
+    ("vod", "Vod", None),
+    ("asyncFetch", "AsyncFetch", None),
+    ("wormId", "BucketWorm", None),
 ]
 
 _OBJECT_EXTRAS = {
@@ -228,13 +195,15 @@ _COPYING = {"PutObject": _COPY_OBJECT, "UploadPart": _PART_COPY}
 
 
 def _complete_tables() -> None:
-    for param, name, read, deletable in _CONFIGURATIONS:
+    for row in CONFIGURATIONS:
+        for method, operation in row.operations():
+            _BUCKET[method][row.param] = operation
+    named = [(row.param, row.name, None) for row in CONFIGURATIONS]
+    for param, name, read in [*named, *_SUBRESOURCES]:
         for method, verb in _VERBS.items():
             operation = _not_implemented(verb + name, f"oss:{verb}{name}")
             if method == "GET" and read is not None:
                 operation = _op(verb + name, read)
-            elif method == "DELETE" and deletable:
-                operation = _op(verb + name, bucket.delete_unset)
             _BUCKET[method].setdefault(param, operation)
     for param, name in _OBJECT_EXTRAS.items():
         for method in _VERBS:
