@@ -27,7 +27,7 @@ from urllib.parse import quote, urlsplit
 from osscloud.clock import Clock
 from osscloud.message import Caller, Request, Response, Transport
 from ossfuse.attributes import META, Headers, http_date
-from ossfuse.errors import RequestFailed
+from ossfuse.errors import RequestFailed, failure
 from ossfuse.listing import BadListing, ListPage, parse_page
 from ossfuse.options import MountOptions
 from ossfuse.passwd import Credentials
@@ -109,6 +109,12 @@ class ObjectClient:
     def copy_source(self, path: str) -> str:
         """Value of x-oss-copy-source."""
         return encode(f"/{self.bucket}/{self.key(path)}")
+
+    def end_process(self, path: str) -> OSError:
+        """Where the real process ends itself: calls on_fatal. Returns the error for a caller that lives on."""
+        if self._on_fatal:
+            self._on_fatal()
+        return failure(errno.ECONNABORTED, path)
 
     # --- single requests ------------------------------------------------------------------------------------------
 
@@ -401,8 +407,8 @@ class ObjectClient:
             except OSError as error:
                 last = RequestFailed(errno.EIO, path, cause=error)
                 if isinstance(error, ssl.SSLCertVerificationError):
-                    if self._profile.exits_on_certificate_error and self._on_fatal:
-                        self._on_fatal()
+                    if self._profile.exits_on_certificate_error:
+                        self.end_process(path)
                     raise last from error
                 if attempts is None:
                     self._clock.sleep(_connection_wait(error))

@@ -9,7 +9,7 @@ import errno
 import os
 import stat
 
-from ossfuse.attributes import Headers
+from ossfuse.attributes import Attributes, Headers
 from ossfuse.entity import Entity, Handle
 from ossfuse.errors import failure
 from ossfuse.mounted import Context, Mounted
@@ -64,13 +64,25 @@ class Content:
         if not m.profile.entity_shared or m.files.find(path) is None:
             m.cache.drop(path)
         m.access.require_parent(ctx, path, os.X_OK)
-        found = m.access.require(ctx, path, os.R_OK if reading else os.W_OK)
+        try:
+            found = m.access.require(ctx, path, os.R_OK if reading else os.W_OK)
+        except OSError as error:
+            if error.errno != errno.ENOENT:
+                raise
+            # The kernel has seen the name a moment ago; only its directory is asked then.
+            m.access.require_parent(ctx, path, os.W_OK)
+            found = Attributes(0, 0, 0)
         size = found.size
         truncated = bool(flags & os.O_TRUNC and size)
         if truncated:
             size = 0
         mtime = found.mtime if stat.S_ISREG(found.mode) else None
-        headers = m.lookup.find(path, pinned=m.profile.create_pins_entry).headers
+        try:
+            headers = m.lookup.find(path, pinned=m.profile.create_pins_entry).headers
+        except OSError:
+            if not m.profile.open_missing_succeeds:
+                raise
+            headers = {}
         handle = self._open(ctx, path, headers, size=size, mtime=mtime, flags=flags)
         if truncated:
             self._truncate_opened(path, handle)

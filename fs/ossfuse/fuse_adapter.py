@@ -181,10 +181,11 @@ class Adapter:
         """FUSE_INIT. connection, config: libfuse's structures; config is None with libfuse 2."""
         if connection is not None:
             connection.want |= _ATOMIC_O_TRUNC
-            if self._flags.max_write > _SMALL_WRITE:
-                connection.want |= _BIG_WRITES
             if config is not None:
+                # libfuse 3 writes big always, and refuses to be asked for it.
                 connection.want &= ~_READDIRPLUS
+            elif self._flags.max_write > _SMALL_WRITE:
+                connection.want |= _BIG_WRITES
         if not self._on_init():
             self._binding.fuse_exit()
 

@@ -57,10 +57,14 @@ class Endpoint:
 
     @classmethod
     def parse(cls, url: str) -> Endpoint:
-        """Of "http://host[:port]" or "https://..."; without a scheme it is http, as for libcurl. Raises ValueError."""
-        parts = urlsplit(url if "://" in url else f"http://{url}")
-        secure = parts.scheme == "https"
-        return cls(parts.hostname or "", parts.port or (443 if secure else 80), secure)
+        """Of "http://host[:port]" or "https://..."; without a scheme it is http, as for libcurl. What is no URL has
+        host "", which nothing resolves."""
+        try:
+            parts = urlsplit(url if "://" in url else f"http://{url}")
+            secure = parts.scheme == "https"
+            return cls(parts.hostname or "", parts.port or (443 if secure else 80), secure)
+        except ValueError:
+            return cls("", 80, False)
 
     @property
     def loopback(self) -> bool:
@@ -253,6 +257,8 @@ class HttpTransport:
         connection.close()
 
     def _connect(self, endpoint: Endpoint) -> _Connection:
+        if not endpoint.host:
+            raise socket.gaierror(socket.EAI_NONAME, "no host in the URL of the endpoint")
         connected = socket.create_connection((endpoint.address, endpoint.port), timeout=self._connect_timeout)
         try:
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

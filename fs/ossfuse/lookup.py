@@ -145,8 +145,11 @@ class Lookup:
             return False
         return True
 
-    def directory_object(self, path: str) -> DirectoryObject:
-        """What stands for the directory `path` (source: chk_dir_object_type). Raises OSError when nothing does."""
+    def directory_object(self, path: str, *, renaming: bool = False) -> DirectoryObject:
+        """What stands for the directory `path` (source: chk_dir_object_type). Raises OSError when nothing does.
+
+        renaming: the caller is rename(2); for all others 1.91 trips over an object that is not "N/"."""
+        crashes = self._profile.old_directory_metadata_crashes and not renaming
         plain = path.partition(FOLDER_SUFFIX)[0].rstrip("/")
         new = plain + "/"
         try:
@@ -154,8 +157,12 @@ class Lookup:
         except OSError:
             if not self._compat:
                 raise
+            if crashes:
+                raise self.client.end_process(path) from None
             return self._unslashed_directory(plain)
         if self.folder_object_exists(new):
+            if crashes:
+                raise self.client.end_process(path)
             return DirectoryObject(DirectoryKind.FOLDER, plain + FOLDER_SUFFIX, new, new, found.headers)
         if found.forced:
             return DirectoryObject(DirectoryKind.PREFIX, "", new, new, found.headers)

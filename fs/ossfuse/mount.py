@@ -50,6 +50,7 @@ from ossfuse.profile import CheckTime, CheckWording, Profile, find
 __all__ = ["Control", "CountingTransport", "Mount", "run"]
 
 logger = logging.getLogger("ossfuse")
+logger.addHandler(logging.NullHandler())
 
 FSNAME = "ossfs"
 LIBFUSE_MISSING = 127  # what the dynamic linker's failure ends with
@@ -103,6 +104,7 @@ def run(
         mime_text=mime_text,
         stdout=stdout,
         stderr=stderr,
+        log=stderr or sys.stderr,
     )
     code = mount.prepare()
     if code is not None:
@@ -144,7 +146,8 @@ class Mount:
     argv: without the program's name. environment: variables for the credentials. program: argv[0] as typed. clock: of
     the file system's caches and dates. mime_text: content of the mime.types file, None: the file itself is read.
     stdout, stderr: default: those of the process. transport: carries the requests, default: HTTP to the command line's
-    url. rng: of the waits between retries. spool: where local data goes instead of tmpdir=.
+    url. rng: of the waits between retries. spool: where local data goes instead of tmpdir=. log: where messages go
+    without -f and logfile=, default: syslog.
     """
 
     options: MountOptions
@@ -163,6 +166,7 @@ class Mount:
         transport: Transport | None = None,
         rng: random.Random | None = None,
         spool: str | None = None,
+        log: TextIO | None = None,
     ) -> None:
         self.profile = profile
         self.clock = clock or AdjustableClock()
@@ -172,6 +176,7 @@ class Mount:
         self._mime_text = mime_text
         self._stdout = stdout or sys.stdout
         self._stderr = stderr or sys.stderr
+        self._log_stream = log
         self._given_transport = transport
         self._rng = rng or random.Random()
         self._spool = spool
@@ -419,13 +424,14 @@ class Mount:
             self._http.close()
         if self._log is not None:
             logger.removeHandler(self._log)
+            logger.propagate = True
             self._log.close()
             self._log = None
 
     # --- log --------------------------------------------------------------------------------------------------------
 
     def _open_log(self, *, detached: bool) -> None:
-        """logfile=, else the terminal with -f and syslog without."""
+        """logfile=, else the terminal with -f, else the stream that the harness gave, else syslog."""
         if self._log is not None:
             logger.removeHandler(self._log)
             self._log.close()
@@ -435,6 +441,10 @@ class Mount:
             handler = logging.FileHandler(options.logfile, encoding="utf-8")
         elif options.foreground and not detached:
             handler = logging.StreamHandler(self._stdout)
+        elif self._log_stream is not None:
+            handler = logging.StreamHandler(self._log_stream)
+        elif self._given_transport is not None:
+            return  # no process of its own: who called decides what becomes of the messages
         else:
             handler = _SyslogHandler(self.profile.syslog_identity)
         handler.setFormatter(_Formatter(time_stamp=options.log_time_stamp and not isinstance(handler, _SyslogHandler)))

@@ -6,12 +6,13 @@ first of them fails.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
 from dataclasses import dataclass
 
-from ossfuse.attributes import META, Headers, symlink_header, symlink_target
+from ossfuse.attributes import FOLDER_SUFFIX, META, Headers, symlink_header, symlink_target
 from ossfuse.errors import failure
 from ossfuse.listing import ObjectNames, with_parents
 from ossfuse.lookup import DirectoryKind
@@ -98,7 +99,7 @@ class Namespace:
             outcome = self._delete(path)
             m.cache.drop(path)
         if m.lookup.folder_object_exists(path):
-            outcome = self._delete(path + "_$folder$")
+            outcome = self._delete(path if FOLDER_SUFFIX in path else path + FOLDER_SUFFIX)
         if outcome is not None:
             raise outcome
 
@@ -271,7 +272,7 @@ class Namespace:
                     self._rename_file(ctx, move.old, move.new, top=False)
             for move in reversed(moves):
                 if move.directory and move.removed:
-                    self.rmdir(ctx, move.old.rstrip("/"))
+                    self.rmdir(ctx, move.old)
                 elif move.directory:
                     self._m.cache.drop(move.old)
         except OSError as error:
@@ -282,24 +283,24 @@ class Namespace:
     def _moves(self, old: str, new: str) -> list[_Move]:
         m = self._m
         moves = []
-        try:
-            kind = m.lookup.directory_object(old).kind
-        except OSError:
-            kind = None
-        if kind is not None:
-            moves.append(_Move(old, new + "/", directory=True, removed=kind is not DirectoryKind.PREFIX))
+        with contextlib.suppress(OSError):
+            moves.append(self._directory_move(old, new + "/"))
         names = list_names(m, old + "/", delimiter="")
         for name in with_parents(names.sorted()):
             source, target = f"{old}/{name}", f"{new}/{name}"
             listed = names.get(name) if name in names.names else None
             m.cache.get(source, etag=listed.etag if listed else "")
-            try:
+            with contextlib.suppress(OSError):
                 directory = m.lookup.stat(source).is_directory
-                removed = directory and m.lookup.directory_object(source).kind is not DirectoryKind.PREFIX
-            except OSError:
-                continue
-            moves.append(_Move(source, target, directory, removed))
+                moves.append(self._directory_move(source, target) if directory else _Move(source, target))
         return moves
+
+    def _directory_move(self, old: str, new: str) -> _Move:
+        found = self._m.lookup.directory_object(old, renaming=True)
+        if found.kind is DirectoryKind.PREFIX:
+            return _Move(old, new, directory=True, removed=False)
+        # "N_$folder$" is taken for the directory's own name from here on.
+        return _Move(found.object_path.rstrip("/"), new, directory=True)
 
     def _clone_directory(self, move: _Move, *, top: bool) -> None:
         m = self._m

@@ -189,7 +189,6 @@ class MountOptions:
     log_level: str = "crit"
     log_time_stamp: bool = True
     check_cache_signal: bool = False
-    utility: str = ""
     fuse_options: tuple[str, ...] = ()
 
 
@@ -315,6 +314,9 @@ _LOG_LEVELS = {
     **dict.fromkeys(("dbg", "debug"), "dbg"),
 }
 _ACLS = frozenset(("private", "public-read", "public-read-write", "default"))
+_NO_UTILITY_MODE = (
+    "ossfs: unfinished multipart uploads are neither listed nor aborted by the simulation; ask the bucket with ossutil"
+)
 _LONG_OPTIONS = ("help", "version", "debug", "incomplete-mpu-list", "incomplete-mpu-abort")
 
 
@@ -415,7 +417,9 @@ def _short_options(word: str, words: Iterator[str], profile: Profile, program: s
                     raise UsageError(f"{program}: option requires an argument -- 'o'")
                 yield value
             return
-        if letter not in "dfsu":
+        if letter == "u":
+            raise UsageError(_NO_UTILITY_MODE)
+        if letter not in "dfs":
             raise UsageError(f"{program}: invalid option -- '{letter}'")
 
 
@@ -434,7 +438,9 @@ def _long_option(text: str, profile: Profile, program: str) -> None:
     if known[0] == "help":
         raise Answered(_help_text(profile))
     if known[0] == "version":
-        raise Answered(profile.version_text)
+        raise Answered(f"{profile.version_text}\nas simulated by ossvol; no code of the original is in it")
+    if known[0].startswith("incomplete-mpu"):
+        raise UsageError(_NO_UTILITY_MODE)
 
 
 def _help_text(profile: Profile) -> str:
@@ -448,6 +454,7 @@ def _help_text(profile: Profile) -> str:
     lines += [f"    -o {name}" for name in sorted(_LIBFUSE_FLAGS) if not name.startswith("-")]
     lines += [f"    -o {name}=VALUE" for name in sorted(_LIBFUSE_VALUES)]
     lines += ["", "    -f foreground    -s single-threaded    -d debug messages    -h help    --version"]
+    lines += ["", "Of the simulation: --ossfs-version V picks the release, as the variable OSSFS_SIM_VERSION does."]
     return "\n".join(lines)
 
 

@@ -182,6 +182,7 @@ class Profile:
     negative_cache_hit_refreshes: bool = (
         True  # a hit makes the entry young again, measured; 1.80: not while entries expire
     )
+    stat_cache_whole_seconds: bool = False  # 1.80 compares whole seconds, so an entry lives up to one longer
     stat_cache_hit_refreshes: bool = False  # 1.80 without expiry: the least recently used entry makes room
     overcheck_lists_plain: bool = True  # 1.91: a lookup of "N/" alone that misses still sends the LIST
     create_pins_entry: bool = True  # 1.91: a created file that is not on the server lives in the stat cache
@@ -193,6 +194,7 @@ class Profile:
 
     # --- files (source: s3fs_create, s3fs_open, FdEntity) ---
     create_uploads_empty: bool = False  # 1.80: empty PUT and HEAD at open(O_CREAT)
+    open_missing_succeeds: bool = False  # 1.80: a file deleted elsewhere since the kernel looked opens empty, measured
     read_only_truncate_refused: bool = True  # O_RDONLY|O_TRUNC: EACCES; 1.80 truncates
     multipart_doubles: bool = False  # 1.80: one PUT below 2 x multipart_size; 1.91: below multipart_size
     last_part_absorbs: bool = True  # 1.91: a remainder below 2 parts goes into one part
@@ -213,6 +215,8 @@ class Profile:
 
     # --- documented defects; `OssFs(fixed=True)` switches the data-damaging ones off ---
     zero_fills_behind_write: bool = False  # 1.80.6: partial overwrite zero-fills what lies behind it, measured
+    # 1.91, measured: chmod, chown, utimens, setxattr of a directory whose object is "N" or "N_$folder$" end it
+    old_directory_metadata_crashes: bool = True
     path_truncate_ignored: bool = True  # 1.91: truncate(2) of a file nobody has open does nothing, measured
 
     # --- namespace and metadata (source: s3fs_mkdir, s3fs_rename, s3fs_chmod ...; measured) ---
@@ -354,12 +358,14 @@ _V1806 = Profile(
     slash_directory_any_type=True,
     complement_text_directory=False,
     overcheck_lists_plain=False,
+    stat_cache_whole_seconds=True,
     stat_cache_hit_refreshes=True,
     negative_cache_hit_refreshes=False,
     create_pins_entry=False,
     missing_execute_is_eperm=True,
     opendir_needs_execute=True,
     create_uploads_empty=True,
+    open_missing_succeeds=True,
     read_only_truncate_refused=False,
     multipart_doubles=True,
     last_part_absorbs=False,
@@ -376,6 +382,7 @@ _V1806 = Profile(
     pending_metadata=False,
     max_write=4096,
     zero_fills_behind_write=True,
+    old_directory_metadata_crashes=False,
     path_truncate_ignored=False,
     link_refusal=LinkRefusal.EPERM,
     rename_stats_target=True,
@@ -562,6 +569,7 @@ def without_defects(profile: Profile) -> Profile:
         profile,
         zero_fills_behind_write=False,
         path_truncate_ignored=False,
+        old_directory_metadata_crashes=False,
         negative_cache_any_failure=False,
         forbidden_head_exists=False,
         rename_flushes_source=True,

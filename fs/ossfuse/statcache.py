@@ -44,6 +44,19 @@ class _Link:
     since: float
 
 
+class WholeSeconds:
+    """A clock as time(2) shows it."""
+
+    def __init__(self, base: Clock) -> None:
+        self._base = base
+
+    def now(self) -> float:
+        return float(int(self._base.now()))
+
+    def sleep(self, seconds: float) -> None:
+        self._base.sleep(seconds)
+
+
 class StatCache:
     """hits, misses: of `get`."""
 
@@ -57,10 +70,12 @@ class StatCache:
         key_of: Callable[[str], str],
     ) -> None:
         self._rules = rules
-        self._clock = clock
         self._key_of = key_of
         self._capacity = options.max_stat_cache_size
         self._expire = options.stat_cache_expire
+        if self._expire is not None and profile.stat_cache_whole_seconds:
+            clock = WholeSeconds(clock)
+        self._clock = clock
         self._interval = options.stat_cache_interval
         self._remember_missing = options.noobj_cache
         self._optimized = options.readdir_optimize

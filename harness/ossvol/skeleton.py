@@ -10,7 +10,7 @@ __all__ = ["skeleton"]
 _TEXT = """\
 # Language: docs/scenarios.md. Check with `ossvol lint`, run with `ossvol run` and this file's name.
 scenario: {id}
-title: {{en: Others may not read an object uploaded outside ossfs, zh: 通過其他方式上傳的檔案許可權為640}}
+title: {{en: Others may not read an object uploaded outside ossfs}}
 given:
   bucket: {{name: demo}}
   objects:

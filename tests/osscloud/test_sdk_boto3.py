@@ -187,10 +187,16 @@ def test_canned_acls_are_shown_as_grants(s3: Any) -> None:
     ]
 
 
-def test_storage_classes_have_their_s3_names(s3: Any) -> None:
-    s3.put_object(Bucket="demo", Key="k", Body=b"x", StorageClass="STANDARD_IA")
-    assert s3.head_object(Bucket="demo", Key="k")["StorageClass"] == "STANDARD_IA"
-    assert s3.list_objects_v2(Bucket="demo")["Contents"][0]["StorageClass"] == "STANDARD_IA"
+@pytest.mark.parametrize(("name", "native"), [("STANDARD_IA", "IA"), ("GLACIER", "Archive")])
+def test_storage_classes_have_their_s3_names(s3: Any, server: HttpServer, name: str, native: str) -> None:
+    s3.put_object(Bucket="demo", Key="k", Body=b"x", StorageClass=name)
+    head = s3.head_object(Bucket="demo", Key="k")
+    assert head["StorageClass"] == name
+    assert s3.list_objects_v2(Bucket="demo")["Contents"][0]["StorageClass"] == name
+    s3.put_object_acl(Bucket="demo", Key="k", ACL="public-read")
+    anonymous = urllib.request.Request(f"{server.endpoint}/demo/k", method="HEAD")
+    with urllib.request.urlopen(anonymous, timeout=10) as answer:
+        assert answer.headers["x-oss-storage-class"] == native
 
 
 def test_tags_and_encryption_are_translated(s3: Any) -> None:

@@ -296,6 +296,11 @@ def test_a_security_token_with_a_permanent_key_is_refused() -> None:
     assert (error.status, error.code) == (400, "InvalidArgument")
 
 
+def test_every_parameter_that_starts_with_x_oss_is_signed_in_version_1() -> None:
+    error = refused(signed_v1("GET", "/k?x-oss-process=image&prefix=a&continuation-token=t", "x"))
+    assert str(error.extras["StringToSign"]).endswith("\n/bkt/k?continuation-token=t&x-oss-process=image")
+
+
 def test_metadata_values_are_signed_as_the_bytes_they_are() -> None:
     value = "文".encode().decode("latin-1")
     error = refused(signed_v1("PUT", "/k", "x", {"x-oss-meta-a": value}))

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import random
+import shutil
 import socket
+import ssl
 import struct
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -218,3 +222,37 @@ def test_many_threads_share_the_connections() -> None:
         with ThreadPoolExecutor(8) as pool:
             assert set(pool.map(one, range(200))) <= {403, 404}
         client.close()
+
+
+@pytest.mark.parametrize("url", ["", "http://", "http://host:port", "http://[::1"])
+def test_what_is_no_url_does_not_resolve(url: str) -> None:
+    with pytest.raises(socket.gaierror):
+        get_once(url)
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is missing: apt install openssl")
+@pytest.mark.parametrize("check", [True, False])
+def test_tls_is_spoken_and_an_unknown_certificate_is_refused_unless_told_otherwise(tmp_path: Path, check: bool) -> None:
+    key, certificate = tmp_path / "key", tmp_path / "certificate"
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"),
+            *("-keyout", str(key), "-out", str(certificate)),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+
+    def secure(connection: socket.socket) -> None:
+        with contextlib.suppress(OSError), context.wrap_socket(connection, server_side=True) as wrapped:
+            answering(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello")(wrapped)
+
+    with peer(secure) as plain:
+        url = plain.replace("http://127.0.0.1", "https://localhost")
+        if check:
+            with pytest.raises(ssl.SSLCertVerificationError):
+                get_once(url)
+        else:
+            assert get_once(url, check_certificate=False) == b"hello"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -131,6 +133,14 @@ def test_an_application_gets_a_mounted_path_and_the_servers_view_of_it(project: 
     project.makepyfile(APPLICATION)
     project.runpytest("--ossvol-via", "kernel").assert_outcomes(passed=1)
     assert "pytest-of" not in Path("/proc/self/mounts").read_text(encoding="utf-8")
+
+
+@pytest.mark.kernel
+def test_the_example_of_the_readme_passes(project: pytest.Pytester) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"\n(    import os\n(?:    .*\n|\n)*)", readme)
+    project.makepyfile(textwrap.dedent(block))
+    project.runpytest("--ossvol-via", "kernel").assert_outcomes(passed=1)
 
 
 def test_via_direct_a_test_that_needs_the_path_is_skipped_with_reason_and_remedy(project: pytest.Pytester) -> None:

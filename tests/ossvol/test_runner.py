@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from ossvol.errors import UsageError
@@ -208,6 +211,13 @@ when:
 """
     )
     assert result.status is Status.PASSED, result.failures
+
+
+def test_the_references_example_of_every_verb_runs() -> None:
+    document = (Path(__file__).parents[2] / "docs/scenarios.md").read_text(encoding="utf-8")
+    for text in re.findall(r"```yaml\n(.*?)```", document, re.DOTALL):
+        result = run(text)
+        assert result.status is Status.PASSED, result.failures[0].text()
 
 
 def test_a_binary_that_is_no_ossfs_is_a_usage_error() -> None:

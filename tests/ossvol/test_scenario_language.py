@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import textwrap
 from pathlib import Path
 from typing import Any, get_args
 
@@ -54,7 +55,7 @@ def test_the_faq_has_48_causes_with_section_and_title() -> None:
 def test_every_scenario_of_the_faq_says_whose_cause_it_shows_in_both_languages(shipped: list[LoadedScenario]) -> None:
     for one in shipped:
         scenario = one.scenario
-        assert re.search("[\u4e00-\u9fff]", scenario.title.zh), one.file
+        assert re.search("[\u4e00-\u9fff]", scenario.title.zh or ""), one.file
         if "scenarios/faq/" in one.file:
             cause = causes()[scenario.cause_id]
             assert scenario.faq == cause.section, one.file
@@ -116,6 +117,12 @@ def test_the_union_of_steps_has_each_verb_once() -> None:
     members = [get_args(member)[0] for member in get_args(get_args(Step)[0])]
     assert members == list(STEP_MODELS.values())
     assert all(each.verb in each.model_fields for each in members)
+
+
+def test_the_scenario_of_the_readme_is_valid() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"\n((?:    .*\n)*?    scenario: .*\n(?:    .*\n)*)", readme)
+    assert loads(textwrap.dedent(block)).scenario.control
 
 
 @pytest.mark.parametrize("text", EXAMPLES, ids=range(len(EXAMPLES)))

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ProgressBar", "print_results", "summary_line"]
 
+_NARROW = 120  # columns
 _PIPE_WIDTH = 200  # where nobody's window limits it; a line is cut nowhere that a grep could miss it
 
 
@@ -93,23 +94,29 @@ def print_results(results: Sequence[Result], summary: Summary, file: TextIO | No
     from rich.table import Table
 
     out = console(file)
+    # In a narrow window the FAQ's section stands below the cause: squeezed into a column nobody could read it.
+    narrow = out.width < _NARROW
+    gap = "\n" if narrow else " "
     table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    table.add_column("cause", overflow="fold", min_width=20)
-    table.add_column("symptom seen")
-    table.add_column("remedy works")
-    table.add_column("control holds")
-    table.add_column("time", justify="right")
-    table.add_column("ossfs")
-    table.add_column("FAQ", overflow="fold")
+    table.add_column("cause", overflow="fold")
+    for name in (f"symptom{gap}seen", f"remedy{gap}works", f"control{gap}holds"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("time", justify="right", no_wrap=True)
+    table.add_column("ossfs", no_wrap=True)
+    if not narrow:
+        table.add_column("FAQ", overflow="fold")
     for result in results:
         row = [_mark(result.phase(phase)) for phase in Phase]
         if result.status is Status.SKIPPED:
             row = ["[yellow]skipped[/]", "", ""]
         elif result.error:
             row[0] = "[bold red]error[/]"
-        table.add_row(
-            escape(result.id), *row, f"{result.seconds:.2f} s", escape(result.ossfs), escape(result.faq or "-")
-        )
+        row += [f"{result.seconds:.2f} s", escape(result.ossfs)]
+        faq = escape(result.faq)
+        if narrow:
+            table.add_row(escape(result.id) + (f"\n[dim]{faq}[/]" if faq else ""), *row)
+        else:
+            table.add_row(escape(result.id), *row, faq or "-")
     out.print(table)
     for result in results:
         for failure in result.failures:

@@ -536,8 +536,10 @@ class Given(_Model):
 
 
 class Title(_Model):
+    """zh: for scenarios of the FAQ."""
+
     en: str
-    zh: str
+    zh: str | None = None
 
 
 class Versions(_Model):
