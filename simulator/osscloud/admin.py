@@ -119,14 +119,15 @@ class Admin:
         with self._store.lock:
             if name in self._store.buckets:
                 raise OssError("BucketAlreadyExists", extras={"BucketName": name})
-            self._store.buckets[name] = bucket
+            self._store.add(bucket)
 
     def delete_bucket(self, name: str, *, force: bool = False) -> None:
         """force: with everything in it. Raises OssError NoSuchBucket, BucketNotEmpty."""
         with self._store.lock:
-            if len(self._bucket(name)) and not force:
+            bucket = self._bucket(name)
+            if len(bucket) and not force:
                 raise OssError("BucketNotEmpty", extras={"BucketName": name})
-            del self._store.buckets[name]
+            self._store.remove(bucket)
 
     def set_versioning(self, bucket: str, status: str) -> None:
         """status: "Enabled" or "Suspended". Raises ValueError, and OssError NoSuchBucket."""
@@ -134,7 +135,9 @@ class Admin:
         if state == UNVERSIONED:
             raise ValueError("a bucket cannot go back to a state without versioning")
         with self._store.lock:
-            self._bucket(bucket).versioning = state
+            target = self._bucket(bucket)
+            target.versioning = state
+            target.changed()
 
     def put(
         self,

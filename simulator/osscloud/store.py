@@ -1,8 +1,11 @@
 """What the cloud keeps: buckets, and in each the versions of its keys and its unfinished uploads, in byte order.
 
 Pure data structure: no clock, no randomness, no permissions, no XML. Not thread-safe by itself: whoever reads more than
-one thing or changes anything holds `Store.lock`. Versions never change once published, except for `acl` and `tags`;
-content that was handed out therefore stays valid without the lock.
+one thing or changes anything holds `Store.lock`. Versions never change once published, except for `acl`, `tags` and
+what else is no content; content that was handed out therefore stays valid without the lock.
+
+Every change goes through a method here, or is told to one right after it was made (`Bucket.changed`): that is how the
+journal of a store that is kept on disk hears of it (`Store.journal`), which is written when the lock is left.
 
 Python compares str by code point, which for valid Unicode is the byte order of UTF-8; keys that are not valid UTF-8 are
 refused before they get here.
@@ -13,8 +16,9 @@ from __future__ import annotations
 import heapq
 import threading
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Protocol
 
 from sortedcontainers import SortedDict, SortedList
 
@@ -27,6 +31,7 @@ __all__ = [
     "UNVERSIONED",
     "Bucket",
     "Headers",
+    "Journal",
     "Part",
     "Store",
     "Upload",
@@ -144,6 +149,35 @@ def successor(prefix: str) -> str | None:
     return stripped[:-1] + chr(ord(stripped[-1]) + 1) if stripped else None
 
 
+class Journal(Protocol):
+    """Who keeps a store on disk. Called under the store's lock, after the change was made."""
+
+    def bucket_changed(self, bucket: Bucket) -> None:
+        """A new bucket, or its own attributes and configurations changed."""
+
+    def bucket_removed(self, bucket: Bucket) -> None:
+        """With everything in it."""
+
+    def version_added(self, bucket: Bucket, version: Version) -> None:
+        """On top of its key; the version of the same id, if there was one, is gone."""
+
+    def version_changed(self, bucket: Bucket, version: Version) -> None:
+        """Where it is: another `Version` of the same id, or the same one with other attributes."""
+
+    def version_removed(self, bucket: Bucket, version: Version) -> None: ...
+
+    def upload_added(self, bucket: Bucket, upload: Upload) -> None: ...
+
+    def upload_removed(self, bucket: Bucket, upload: Upload) -> None: ...
+
+    def part_added(self, bucket: Bucket, upload: Upload, part: Part) -> None:
+        """The part of the same number, if there was one, is gone."""
+
+    def keep(self, body: bytes) -> Content:
+        """The body as it may be kept: large ones on disk. The one call that needs no lock."""
+        ...
+
+
 class Bucket:
     """One bucket. A key whose newest version is an object is in `objects`, one whose newest version is a delete marker
     is in `buried`, each mapped to that version; older versions hang below it. So listing current objects never meets a
@@ -157,6 +191,7 @@ class Bucket:
         "buried",
         "configs",
         "created",
+        "journal",
         "name",
         "noncurrent",
         "objects",
@@ -183,6 +218,7 @@ class Bucket:
         self.acl = acl
         self.storage_class = storage_class
         self.redundancy = redundancy
+        self.journal: Journal | None = None
         self.versioning: Versioning = UNVERSIONED
         self.configs: dict[str, bytes] = {}
         self.objects: SortedDict[str, Version] = SortedDict()
@@ -211,16 +247,24 @@ class Bucket:
         wherever that is; any other goes on top."""
         if self.versioning == UNVERSIONED:
             self.objects[version.key] = version
-            return
-        if version.version_id == NULL_VERSION:
-            self.remove(version.key, NULL_VERSION)
-        version.older = self.newest(version.key)
-        if version.older is not None:
-            self.noncurrent.add(version.key)
-        self._set_newest(version.key, version)
+        else:
+            if version.version_id == NULL_VERSION:
+                self._take_out(version.key, NULL_VERSION)
+            version.older = self.newest(version.key)
+            if version.older is not None:
+                self.noncurrent.add(version.key)
+            self._set_newest(version.key, version)
+        if self.journal is not None:
+            self.journal.version_added(self, version)
 
     def remove(self, key: str, version_id: str) -> Version | None:
         """Removes one version for good; what is older comes up. The version removed, None when there was none."""
+        removed = self._take_out(key, version_id)
+        if removed is not None and self.journal is not None:
+            self.journal.version_removed(self, removed)
+        return removed
+
+    def _take_out(self, key: str, version_id: str) -> Version | None:
         newer: Version | None = None
         version = self.newest(key)
         while version is not None and version.version_id != version_id:
@@ -242,12 +286,47 @@ class Bucket:
         newest = self.newest(old.key)
         if newest is old:
             self._set_newest(old.key, new)
-            return
-        while newest is not None and newest.older is not old:
-            newest = newest.older
-        if newest is None:
-            raise LookupError(f"version {old.version_id} of {old.key!r} is gone")
-        newest.older = new
+        else:
+            while newest is not None and newest.older is not old:
+                newest = newest.older
+            if newest is None:
+                raise LookupError(f"version {old.version_id} of {old.key!r} is gone")
+            newest.older = new
+        if self.journal is not None:
+            self.journal.version_changed(self, new)
+
+    def changed(self, version: Version | None = None) -> None:
+        """To be called after an attribute was set: of a version (acl, tags, ...), or without one of the bucket itself."""
+        if self.journal is not None:
+            if version is None:
+                self.journal.bucket_changed(self)
+            else:
+                self.journal.version_changed(self, version)
+
+    def configure(self, param: str, document: bytes | None) -> None:
+        """Sets a configuration, None removes it."""
+        if document is None:
+            self.configs.pop(param, None)
+        else:
+            self.configs[param] = document
+        self.changed()
+
+    def add_upload(self, upload: Upload) -> None:
+        self.uploads[upload.key, upload.id] = upload
+        if self.journal is not None:
+            self.journal.upload_added(self, upload)
+
+    def remove_upload(self, upload: Upload) -> None:
+        """Completed or aborted."""
+        del self.uploads[upload.key, upload.id]
+        if self.journal is not None:
+            self.journal.upload_removed(self, upload)
+
+    def add_part(self, upload: Upload, part: Part) -> None:
+        """A part of the same number is replaced."""
+        upload.parts[part.number] = part
+        if self.journal is not None:
+            self.journal.part_added(self, upload, part)
 
     def _set_newest(self, key: str, version: Version | None) -> None:
         if version is None:
@@ -281,10 +360,12 @@ class Bucket:
 
 
 class Store:
-    """All buckets of one cloud."""
+    """All buckets of one cloud. journal: None for a store that lives in memory only; `persistence` sets it, and with it
+    a lock that writes the journal before it is left."""
 
     def __init__(self) -> None:
-        self.lock = threading.RLock()
+        self.lock: AbstractContextManager[object] = threading.RLock()
+        self.journal: Journal | None = None
         self.buckets: SortedDict[str, Bucket] = SortedDict()
         self._headers: dict[tuple[tuple[str, str], ...], Headers] = {}
 
@@ -298,3 +379,21 @@ class Store:
                 self._headers.clear()
             shared = self._headers[known] = dict(headers)
         return shared
+
+    def add(self, bucket: Bucket) -> None:
+        """A new bucket, or one in the place of the one that has its name."""
+        self.buckets[bucket.name] = bucket
+        bucket.journal = self.journal
+        bucket.changed()
+
+    def remove(self, bucket: Bucket) -> None:
+        """With everything in it."""
+        del self.buckets[bucket.name]
+        bucket.journal = None
+        if self.journal is not None:
+            self.journal.bucket_removed(bucket)
+
+    def keep(self, body: bytes) -> Content:
+        """The body as content: itself, or on disk when the store is kept there and the body is large. Call it outside
+        of the lock."""
+        return body if self.journal is None else self.journal.keep(body)

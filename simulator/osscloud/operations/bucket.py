@@ -123,10 +123,11 @@ def create_bucket(call: Call) -> Response:
                 raise OssError("BucketAlreadyExists", extras={"BucketName": call.bucket_name})
             if acl:
                 existing.acl = acl
+                existing.changed()
         else:
             if sum(b.owner == owner for b in buckets.values()) >= call.config.max_buckets:
                 raise OssError("TooManyBuckets")
-            buckets[call.bucket_name] = Bucket(
+            bucket = Bucket(
                 call.bucket_name,
                 owner=owner,
                 created=call.now,
@@ -134,6 +135,7 @@ def create_bucket(call: Call) -> Response:
                 storage_class=storage,
                 redundancy=redundancy,
             )
+            call.store.add(bucket)
     return Response(200, {"Location": f"/{call.bucket_name}"})
 
 
@@ -143,7 +145,7 @@ def delete_bucket(call: Call) -> Response:
         bucket = call.current_bucket()
         if len(bucket):
             raise OssError("BucketNotEmpty", extras={"BucketName": bucket.name})
-        del call.store.buckets[bucket.name]
+        call.store.remove(bucket)
     return Response(204)
 
 
@@ -233,7 +235,9 @@ def put_bucket_acl(call: Call) -> Response:
     if not acl:
         raise invalid("x-oss-acl", "", "no such bucket access control exists")
     with call.store.lock:
-        call.current_bucket().acl = acl
+        bucket = call.current_bucket()
+        bucket.acl = acl
+        bucket.changed()
     return Response(200)
 
 
@@ -258,4 +262,5 @@ def put_versioning(call: Call) -> Response:
             bucket.versioning = SUSPENDED
         else:
             raise OssError("MalformedXML")
+        bucket.changed()
     return Response(200)

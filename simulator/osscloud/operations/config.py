@@ -74,7 +74,7 @@ class Configuration:
         check_body(call, body)
         with call.store.lock:
             bucket = call.current_bucket()
-            bucket.configs[self.param] = self.accept(call, body)
+            bucket.configure(self.param, self.accept(call, body))
         return Response(200)
 
     def _get(self, call: Call) -> Response:
@@ -85,7 +85,7 @@ class Configuration:
 
     def _delete(self, call: Call) -> Response:
         with call.store.lock:
-            call.current_bucket().configs.pop(self.param, None)
+            call.current_bucket().configure(self.param, None)
         return Response(204)
 
 

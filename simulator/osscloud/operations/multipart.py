@@ -84,7 +84,7 @@ def initiate_upload(call: Call) -> Response:
     with call.store.lock:
         bucket = call.current_bucket()
         check_overwrite(bucket, call.key, forbidden=upload.forbid_overwrite)
-        bucket.uploads[upload.key, upload.id] = upload
+        bucket.add_upload(upload)
     document = Document("InitiateMultipartUploadResult", url_encoded=url_encoded)
     if url_encoded:
         document.leaf("EncodingType", "url")
@@ -104,7 +104,8 @@ def _part_number(call: Call) -> int:
 def _store_part(call: Call, number: int, content: Content, etag: str, crc: int) -> None:
     part = Part(number, content, etag, crc, call.now)
     with call.store.lock:
-        _upload(call).parts[number] = part
+        upload = _upload(call)
+        call.bucket.add_part(upload, part)
 
 
 def upload_part(call: Call) -> Response:
@@ -116,7 +117,7 @@ def upload_part(call: Call) -> Response:
         raise OssError("EntityTooLarge", extras={"MaxSizeAllowed": str(MAX_PART_BYTES)})
     body = bytes(call.request.body)
     etag, crc = check_body(call, body)
-    _store_part(call, number, body, etag, crc)
+    _store_part(call, number, call.store.keep(body), etag, crc)
     return Response(200, {"ETag": etag, "x-oss-hash-crc64ecma": str(crc)})
 
 
@@ -194,7 +195,7 @@ def complete_upload(call: Call) -> Response:
         _upload(call)  # another request may have completed or aborted it meanwhile
         publish(call, version, forbid_overwrite=upload.forbid_overwrite or forbids_overwrite(call.headers))
         bucket = call.bucket
-        del bucket.uploads[upload.key, upload.id]
+        bucket.remove_upload(upload)
     document = Document("CompleteMultipartUploadResult", url_encoded=url_encoded)
     if url_encoded:
         document.leaf("EncodingType", "url")
@@ -243,7 +244,7 @@ def abort_upload(call: Call) -> Response:
     """DELETE /key?uploadId=."""
     with call.store.lock:
         upload = _upload(call)
-        del call.bucket.uploads[upload.key, upload.id]
+        call.bucket.remove_upload(upload)
     return Response(204)
 
 

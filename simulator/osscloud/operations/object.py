@@ -87,7 +87,7 @@ def put_object(call: Call) -> Response:
         call.key,
         type="Normal",
         modified=call.now,
-        content=body,
+        content=call.store.keep(body),
         etag=etag,
         crc64=crc,
         headers=object_headers(call),
@@ -240,4 +240,5 @@ def put_object_acl(call: Call) -> Response:
     with call.store.lock:
         version = select(call)
         version.acl = acl
+        call.bucket.changed(version)
     return Response(200, version_headers(call.bucket, version))

@@ -46,6 +46,7 @@ def put_tagging(call: Call) -> Response:
     with call.store.lock:
         version = select(call)
         version.tags = tags or None
+        call.bucket.changed(version)
     return Response(200, version_headers(call.bucket, version))
 
 
@@ -53,4 +54,5 @@ def delete_tagging(call: Call) -> Response:
     with call.store.lock:
         version = select(call)
         version.tags = None
+        call.bucket.changed(version)
     return Response(204, version_headers(call.bucket, version))
