@@ -41,7 +41,8 @@ class ServiceConfig:
     domains: BUCKET.<anything under these> is virtual-host style. max_buckets: per account. max_skew_seconds: how far a
     request's date may be off. max_copy_bytes: largest CopyObject (the vendor's older documents say 1 GiB).
     overlong_range: what a range past the end does without x-oss-range-behavior: standard (documents of different age
-    disagree). log_limit: how many access log records are kept; None keeps all.
+    disagree). log_limit: how many access log records are kept; None keeps all. vpcs: (network, VPC id) pairs that tell
+    acs:SourceVpc by the client's address, first match.
     """
 
     region: str = "cn-hangzhou"
@@ -52,6 +53,7 @@ class ServiceConfig:
     max_copy_bytes: int = 5 * 1024**3
     overlong_range: Literal["ignore", "refuse"] = "ignore"
     log_limit: int | None = None
+    vpcs: tuple[tuple[str, str], ...] = ()
 
 
 class OssService:
@@ -71,7 +73,7 @@ class OssService:
         self.faults = FaultPlan()
         self._ids = Ids(rng)
         self._store = Store()
-        self._permissions = Permissions(self.accounts)
+        self._permissions = Permissions(self.accounts, lambda: self.config)
         self.admin = Admin(self._store, self._ids, clock)
 
     def handle(self, request: Request) -> Response:
@@ -127,9 +129,9 @@ class OssService:
             if operation.version_action and "versionId" in address.params:
                 action = operation.version_action
             if action:
-                self._permissions.check(call.identity, action, bucket, address.key, operation.grant)
+                self._permissions.check(call, action, bucket, address.key, operation.grant)
         else:
-            self._permissions.check_service(call.identity, operation.action, address.bucket)
+            self._permissions.check_service(call, operation.action, address.bucket)
         if address.key:
             check_object_name(address.key)
         return operation.run(call)

@@ -14,7 +14,7 @@ from typing import Literal, Protocol
 
 from osscloud.errors import OssError
 from osscloud.message import Request, Response
-from osscloud.signing.verify import ANONYMOUS, Identity
+from osscloud.signing.verify import ANONYMOUS
 from osscloud.store import ENABLED, NULL_VERSION, Bucket, Store
 
 __all__ = ["Call", "Grant", "Ids", "Operation", "Switches"]
@@ -61,7 +61,7 @@ class Switches(Protocol):
 
 
 class Authoriser(Protocol):
-    def __call__(self, identity: Identity, action: str, bucket: Bucket, key: str, grant: Grant) -> None:
+    def __call__(self, call: Call, action: str, bucket: Bucket, key: str, grant: Grant) -> None:
         """Raises OssError AccessDenied."""
         ...
 
@@ -132,7 +132,7 @@ class Call:
 
     def authorise(self, action: str, bucket: Bucket, key: str, grant: Grant = "") -> None:
         """Checks one more permission than the operation's own. Raises OssError AccessDenied."""
-        self.authoriser(self.identity, action, bucket, key, grant)
+        self.authoriser(self, action, bucket, key, grant)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,11 +17,12 @@ from osscloud.operations import (
     listing,
     multipart,
     object,
+    policy,
     symlink,
     tagging,
 )
 from osscloud.operations.call import Call, Grant, Operation
-from osscloud.operations.config import missing, unset
+from osscloud.operations.config import missing
 from osscloud.operations.configurations import CONFIGURATIONS
 from osscloud.xml import Document
 
@@ -35,12 +36,6 @@ def _not_implemented(name: str, action: str) -> Operation:
         raise OssError("NotImplemented", f"{name} is not implemented by this service.")
 
     return Operation(name, action, refuse)
-
-
-def _document(root: str, leaves: Mapping[str, str]) -> bytes:
-    document = Document(root)
-    document.leaves(leaves)
-    return document.bytes()
 
 
 def _live_channels(call: Call) -> Response:
@@ -58,7 +53,7 @@ def _live_channels(call: Call) -> Response:
 
 # Bucket sub-resources that are not configurations of `configurations.py`: sub-resource, name, what GET answers.
 _SUBRESOURCES: list[tuple[str, str, Callable[[Call], Response] | None]] = [
-    ("policyStatus", "BucketPolicyStatus", unset(_document("PolicyStatus", {"IsPublic": "false"}))),
+    ("policyStatus", "BucketPolicyStatus", policy.get_policy_status),
     ("worm", "BucketWorm", missing("NoSuchWORMConfiguration")),
     ("accessmonitor", "BucketAccessMonitor", None),
     ("transferAcceleration", "BucketTransferAcceleration", None),
