@@ -54,6 +54,7 @@ def serve(
     from osscloud.clock import AdjustableClock
     from osscloud.control import Control
     from osscloud.http_server import HttpServer, ListenError
+    from osscloud.origin_http import HttpOrigin
     from osscloud.service import OssService, ServiceConfig
 
     output = stdout or sys.stdout
@@ -64,7 +65,8 @@ def serve(
             raise UsageError(f"{name!r} is no bucket name: 3 to 63 of a-z, 0-9 and -, no - at either end")
     clock = AdjustableClock()
     config = ServiceConfig(log_limit=_LOG_LIMIT)
-    service = OssService(clock=clock, rng=random.Random(secrets.randbits(128)), config=config)
+    origin = HttpOrigin()
+    service = OssService(clock=clock, rng=random.Random(secrets.randbits(128)), config=config, origin=origin)
     key = service.accounts.create_key(id=access_key_id, secret=access_key_secret)
     for name in dict.fromkeys(buckets):
         service.admin.create_bucket(name)
@@ -80,6 +82,8 @@ def serve(
             )
         except ListenError as error:
             raise UsageError(str(error)) from error
+        # Before the server stops: it would wait for what waits for an origin.
+        stack.callback(origin.close)
         if json:
             facts = {
                 "endpoint": server.endpoint,

@@ -55,6 +55,7 @@ _MALFORMED_XML = "The XML you provided was not well-formed or did not validate a
 # Vendor documentation "Error codes"; messages and ECs as the vendor SDKs' own tests assert them where they do.
 ERRORS: Mapping[str, ErrorKind] = {
     # 400
+    "BadRequest": ErrorKind(400, "Insufficient information. Origin request header needed."),
     "EntityTooLarge": ErrorKind(400, "Your proposed upload exceeds the maximum allowed object size."),
     "EntityTooSmall": ErrorKind(400, "Your proposed upload is smaller than the minimum allowed size."),
     "IncompleteBody": ErrorKind(400, "The request body terminated unexpectedly."),
@@ -86,6 +87,12 @@ ERRORS: Mapping[str, ErrorKind] = {
     "TooManyTags": ErrorKind(400, "The number of tags exceeds the limit of 10."),
     # 403
     "AccessDenied": ErrorKind(403, "AccessDenied"),
+    "AccessForbidden": ErrorKind(
+        403,
+        "CORSResponse: This CORS request is not allowed. This is usually because the evalution of Origin, request "
+        "method / Access-Control-Request-Method or Access-Control-Request-Headers are not whitelisted by the "
+        "resource's CORS spec.",
+    ),
     "AccessKeyIdAndSecurityTokenNotMatch": ErrorKind(
         403, "The OSS access key id and security token you provided does not match."
     ),
@@ -146,6 +153,7 @@ ERRORS: Mapping[str, ErrorKind] = {
     "MissingContentLength": ErrorKind(411, "You must provide the Content-Length HTTP header."),
     "PreconditionFailed": ErrorKind(412, "At least one of the pre-conditions you specified did not hold."),
     "InvalidRange": ErrorKind(416, "The requested range cannot be satisfied"),
+    "MirrorFailed": ErrorKind(424, "Mirroring failed, please check your mirror configuration."),
     # 5xx
     "InternalError": ErrorKind(500, "We encountered an internal error. Please try again."),
     "NotImplemented": ErrorKind(501, "A header you provided implies functionality that is not implemented."),

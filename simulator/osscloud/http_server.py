@@ -31,7 +31,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from osscloud.errors import OssError
 from osscloud.faults import FaultedResponse
-from osscloud.message import Caller, Request, Response
+from osscloud.message import Caller, Deferred, Request, Response
 
 __all__ = ["CALLER_HEADER", "HttpServer", "ListenError", "Service"]
 
@@ -50,6 +50,7 @@ class Service(Protocol):
     """What the server needs of `OssService`."""
 
     def handle(self, request: Request) -> Response: ...
+    def begin(self, request: Request) -> Response | Deferred: ...
     def refuse(self, request: Request, error: OssError) -> Response: ...
 
 
@@ -255,6 +256,9 @@ class HttpServer:
         self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
         self._workers = ThreadPoolExecutor(max_workers=4, thread_name_prefix="osscloud-http-worker")
+        # Apart from the workers: whoever waits for an origin, perhaps for one that is this very server, must not hold
+        # up an upload.
+        self._waiters = ThreadPoolExecutor(max_workers=32, thread_name_prefix="osscloud-http-waiter")
         manager = web.Server(
             self._exchange,
             access_log=None,
@@ -277,6 +281,7 @@ class HttpServer:
             await manager.shutdown(timeout=1.0)
             await server.wait_closed()
             self._workers.shutdown(wait=True)
+            self._waiters.shutdown(wait=True, cancel_futures=True)
 
     async def _exchange(self, request: web.BaseRequest) -> web.StreamResponse:
         headers = _headers(request.raw_headers)
@@ -303,7 +308,12 @@ class HttpServer:
         elif request.method == "PUT" and _lacks_length(headers):
             response = self._service.refuse(received, OssError("MissingContentLength"))
         elif len(body) <= INLINE_LIMIT:
-            response = self._service.handle(received)
+            answer = self._service.begin(received)
+            if isinstance(answer, Deferred):
+                assert self._loop is not None
+                response = await self._loop.run_in_executor(self._waiters, answer.resume)
+            else:
+                response = answer
         else:
             assert self._loop is not None
             response = await self._loop.run_in_executor(self._workers, self._service.handle, received)
@@ -325,27 +335,30 @@ class HttpServer:
         keep_alive = request.keep_alive and limit < 0
         head = _head(response, keep_alive=keep_alive)
         body = response.body
-        if limit < 0 and isinstance(body, bytes | bytearray | memoryview) and len(body) <= WRITE_SIZE:
+        chunked = "Transfer-Encoding" in response.headers
+        if not chunked and limit < 0 and isinstance(body, bytes | bytearray | memoryview) and len(body) <= WRITE_SIZE:
             if transport.is_closing():
                 return self._close
             transport.write(head + body if len(body) else head)
         else:
             try:
                 await request.writer.write(head)
-                await self._stream(request, response, limit)
+                await self._stream(request, response, limit, chunked=chunked)
             except ConnectionError:
                 return self._close
         return self._keep if keep_alive else self._close
 
-    async def _stream(self, request: web.BaseRequest, response: Response, limit: int) -> None:
+    async def _stream(self, request: web.BaseRequest, response: Response, limit: int, *, chunked: bool) -> None:
         body = response.body
         left = len(body) if limit < 0 else limit
         for chunk in (body,) if isinstance(body, bytes | bytearray | memoryview) else body.chunks():
             view = memoryview(chunk)
             for start in range(0, min(len(view), left), WRITE_SIZE):
                 piece = view[start : min(start + WRITE_SIZE, left)]
-                await request.writer.write(piece)
+                await request.writer.write(b"".join((b"%x\r\n" % len(piece), piece, b"\r\n")) if chunked else piece)
             left -= min(len(view), left)
+        if chunked and limit < 0:
+            await request.writer.write(b"0\r\n\r\n")
 
     async def _stall(self, seconds: float) -> None:
         assert self._stopping is not None

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import random
 from base64 import b64encode
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from osscloud import cors, website
 from osscloud.accesslog import AccessLog, LogRecord
 from osscloud.accounts import Accounts
 from osscloud.addressing import Address, resolve
@@ -20,8 +22,9 @@ from osscloud.clock import Clock
 from osscloud.cost import cost_ms
 from osscloud.errors import OssError
 from osscloud.faults import Fault, FaultedResponse, FaultPlan
-from osscloud.message import Request, Response
-from osscloud.operations.call import Call, Ids
+from osscloud.message import Deferred, Request, Response
+from osscloud.mirror import NoOrigin, Origin
+from osscloud.operations.call import Call, Ids, Operation
 from osscloud.operations.routes import route
 from osscloud.operations.selection import check_object_name
 from osscloud.permission import Permissions
@@ -41,7 +44,9 @@ class ServiceConfig:
     domains: BUCKET.<anything under these> is virtual-host style. max_buckets: per account. max_skew_seconds: how far a
     request's date may be off. max_copy_bytes: largest CopyObject (the vendor's older documents say 1 GiB).
     overlong_range: what a range past the end does without x-oss-range-behavior: standard (documents of different age
-    disagree). log_limit: how many access log records are kept; None keeps all. vpcs: (network, VPC id) pairs that tell
+    disagree). index_page, website_head, force_download, mirror_range, versioned_mirror: see docs/cloud.md, "Websites
+    and mirrors", which has the evidence for each.
+    log_limit: how many access log records are kept; None keeps all. vpcs: (network, VPC id) pairs that tell
     acs:SourceVpc by the client's address, first match.
     """
 
@@ -52,6 +57,11 @@ class ServiceConfig:
     max_skew_seconds: int = 900
     max_copy_bytes: int = 5 * 1024**3
     overlong_range: Literal["ignore", "refuse"] = "ignore"
+    index_page: Literal["always", "missing"] = "always"
+    website_head: bool = True
+    force_download: bool = True
+    mirror_range: Literal["whole", "relay"] = "whole"
+    versioned_mirror: bool = False
     log_limit: int | None = None
     vpcs: tuple[tuple[str, str], ...] = ()
 
@@ -61,11 +71,14 @@ class OssService:
 
     clock: its time. rng: source of every id and generated key, so that a seed repeats a run. accounts: keys and their
     policies. access_log: one record a request. faults: what shall go wrong. admin: the server-side view. cnames: custom
-    domain (lower case) to bucket.
+    domain (lower case) to bucket. origin: how mirror rules reach other servers; without one they reach none.
     """
 
-    def __init__(self, *, clock: Clock, rng: random.Random, config: ServiceConfig | None = None) -> None:
+    def __init__(
+        self, *, clock: Clock, rng: random.Random, config: ServiceConfig | None = None, origin: Origin | None = None
+    ) -> None:
         self.config = config or ServiceConfig()
+        self._origin: Origin = origin or NoOrigin()
         self.clock = clock
         self.cnames: dict[str, str] = {}
         self.accounts = Accounts(rng)
@@ -80,12 +93,21 @@ class OssService:
         """Answers one request. Never raises for what a client sent; an exception is a mistake in this package."""
         return self._exchange(request, None)
 
+    def begin(self, request: Request) -> Response | Deferred:
+        """`handle` for a transport that must not be held up: what has to wait for another server comes back as the
+        rest of the work."""
+        return self._begin(request, None)
+
     def refuse(self, request: Request, error: OssError) -> Response:
         """The answer to a request that a transport found unacceptable (no length, broken body), logged like any
         other."""
         return self._exchange(request, error)
 
     def _exchange(self, request: Request, refusal: OssError | None) -> Response:
+        answer = self._begin(request, refusal)
+        return answer.resume() if isinstance(answer, Deferred) else answer
+
+    def _begin(self, request: Request, refusal: OssError | None) -> Response | Deferred:
         now = self.clock.now()
         call = Call(
             request,
@@ -103,12 +125,22 @@ class OssService:
         except OssError as error:
             exchange.error = error
             response = _refusal(exchange, error)
+        if isinstance(response, Deferred):
+            rest = response.resume
+            return Deferred(lambda: self._end(exchange, _attempt(exchange, rest), now))
+        return self._end(exchange, response, now)
+
+    def _end(self, exchange: _Exchange, response: Response, now: float) -> Response:
+        call = exchange.call
+        bucket = self._store.buckets.get(call.bucket_name)
+        if bucket is not None and bucket.configs:
+            response = cors.admit(call, bucket, response)
         cost = self._cost(call, response)
         response = _complete(exchange, response, cost)
         self._log(exchange, response, now, cost)
-        return response if exchange.s3 is None else to_s3(request, exchange.s3, response)
+        return response if exchange.s3 is None else to_s3(exchange.received, exchange.s3, response)
 
-    def _serve(self, exchange: _Exchange) -> Response:
+    def _serve(self, exchange: _Exchange) -> Response | Deferred:
         """The pipeline. Raises OssError."""
         call = exchange.call
         address = self._resolve(exchange)
@@ -123,6 +155,12 @@ class OssService:
             if fault.action == "reset":
                 return Response(200)
         call.identity = authenticate(exchange.received, address, self.accounts, self.clock, self.config)
+        if operation.needs_bucket and call.bucket.configs and website.routes(call, operation):
+            return website.serve(call, address, lambda: self._perform(call, operation, address), self._origin)
+        return self._perform(call, operation, address)
+
+    def _perform(self, call: Call, operation: Operation, address: Address) -> Response:
+        """Authorises and does it. Raises OssError."""
         if operation.needs_bucket:
             bucket = call.bucket
             action = operation.action
@@ -152,7 +190,8 @@ class OssService:
         return cost_ms(name, bytes_in=len(call.request.body), bytes_out=len(response.body), scanned=call.scanned)
 
     def _log(self, exchange: _Exchange, response: Response, now: float, cost: float) -> None:
-        call, error, request = exchange.call, exchange.error, exchange.received
+        call, request = exchange.call, exchange.received
+        error = exchange.error or call.concealed
         self.access_log.append(
             LogRecord(
                 now,
@@ -194,6 +233,15 @@ class _Exchange:
         self.error: OssError | None = None
 
 
+def _attempt(exchange: _Exchange, step: Callable[[], Response]) -> Response:
+    """What a step answers, or the answer to the OssError that it raises."""
+    try:
+        return step()
+    except OssError as error:
+        exchange.error = error
+        return _refusal(exchange, error)
+
+
 def _refusal(exchange: _Exchange, error: OssError) -> Response:
     """The answer that carries an error: a document, or for HEAD the same in x-oss-err."""
     request = exchange.received
@@ -218,6 +266,8 @@ def _complete(exchange: _Exchange, response: Response, cost: float) -> Response:
         **response.headers,
         "x-oss-server-time": str(round(cost)),
     }
+    if "Transfer-Encoding" in headers:
+        del headers["Content-Length"]
     if len(response.body) and "Content-Type" not in headers:
         headers["Content-Type"] = "application/xml"
     fault = exchange.fault

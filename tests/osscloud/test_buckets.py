@@ -258,7 +258,6 @@ def test_an_unset_configuration_can_be_deleted(client: Client, name: str) -> Non
         ("POST", "k", "x-oss-process", "ProcessObject"),
         ("PUT", "k", "live", "LiveChannel"),
         ("POST", "k", "", "PostObject"),
-        ("OPTIONS", "k", "", "OptionObject"),
     ],
 )
 def test_what_is_out_of_scope_says_so(client: Client, oss: OssService, case: tuple[str, str, str, str]) -> None:

@@ -23,6 +23,9 @@ class Recorder:
         self.requests: list[Request] = []
         self.answer: Callable[[Request], Response] = lambda _: Response(200, {"Content-Length": "0"})
 
+    def begin(self, request: Request) -> Response:
+        return self.handle(request)
+
     def handle(self, request: Request) -> Response:
         self.requests.append(request)
         return self.answer(request)

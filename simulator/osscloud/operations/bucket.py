@@ -11,6 +11,7 @@ from osscloud.operations.metadata import BUCKET_ACLS, STORAGE_CLASSES, invalid
 from osscloud.operations.multipart import integer
 from osscloud.operations.object import acl_document, check_body
 from osscloud.store import ENABLED, SUSPENDED, UNVERSIONED, Bucket, Version
+from osscloud.website import refuse_versioning
 from osscloud.xml import Document, child_text, iso_date, parse
 
 __all__ = [
@@ -256,6 +257,8 @@ def put_versioning(call: Call) -> Response:
     status = child_text(parse(body, "VersioningConfiguration"), "Status")
     with call.store.lock:
         bucket = call.current_bucket()
+        if bucket.configs:
+            refuse_versioning(call)
         if status == ENABLED:
             bucket.versioning = ENABLED
         elif status == SUSPENDED:

@@ -58,6 +58,16 @@ class Switches(Protocol):
     def max_copy_bytes(self) -> int: ...
     @property
     def overlong_range(self) -> Literal["ignore", "refuse"]: ...
+    @property
+    def index_page(self) -> Literal["always", "missing"]: ...
+    @property
+    def website_head(self) -> bool: ...
+    @property
+    def force_download(self) -> bool: ...
+    @property
+    def mirror_range(self) -> Literal["whole", "relay"]: ...
+    @property
+    def versioned_mirror(self) -> bool: ...
 
 
 class Authoriser(Protocol):
@@ -68,12 +78,14 @@ class Authoriser(Protocol):
 
 class Call:
     """headers: lower-case names. params: decoded. now: whole seconds. scanned, returned: for the log, set by
-    listings. identity: anonymous until the request is authenticated."""
+    listings. identity: anonymous until the request is authenticated. concealed: an error that a website's page is
+    answered for; the log tells it."""
 
     __slots__ = (
         "_bucket",
         "authoriser",
         "bucket_name",
+        "concealed",
         "config",
         "headers",
         "identity",
@@ -106,6 +118,7 @@ class Call:
         self.now = now
         self.operation: Operation | None = None
         self._bucket: Bucket | None = None
+        self.concealed: OssError | None = None
         self.scanned = 0
         self.returned = 0
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 
+from osscloud.cors import CONFIGURATION as CORS
 from osscloud.errors import OssError
 from osscloud.operations.call import Call
 from osscloud.operations.config import Configuration, missing, unset, xml
 from osscloud.operations.tagging import tagging_document
+from osscloud.website import CONFIGURATION as WEBSITE
 from osscloud.xml import Document
 
 __all__ = ["CONFIGURATIONS"]
@@ -45,8 +47,8 @@ def _as_put(kept: bytes) -> bytes:
 
 
 CONFIGURATIONS: tuple[Configuration, ...] = (
-    xml("website", "BucketWebsite", "WebsiteConfiguration", None, unset=missing("NoSuchWebsiteConfiguration")),
-    xml("cors", "BucketCors", "CORSConfiguration", None, unset=missing("NoSuchCORSConfiguration")),
+    WEBSITE,
+    CORS,
     Configuration(
         "policy",
         "BucketPolicy",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from osscloud import cors
 from osscloud.errors import OssError
 from osscloud.message import Response
 from osscloud.operations import (
@@ -145,7 +146,7 @@ _BUCKET: dict[str, _Table] = {
         "": _not_implemented("PostObject", "oss:PutObject"),
     },
     "DELETE": {"": _op("DeleteBucket", bucket.delete_bucket)},
-    "OPTIONS": {"": _not_implemented("OptionObject", "oss:GetBucketCors")},
+    "OPTIONS": {"": Operation("OptionObject", "", cors.preflight)},
 }
 
 _OBJECT: dict[str, _Table] = {
@@ -179,7 +180,7 @@ _OBJECT: dict[str, _Table] = {
         "uploadId": _op("AbortMultipartUpload", multipart.abort_upload),
         "": _op("DeleteObject", delete.delete_object, grant="write", versioned=True),
     },
-    "OPTIONS": {"": _not_implemented("OptionObject", "oss:GetBucketCors")},
+    "OPTIONS": {"": Operation("OptionObject", "", cors.preflight)},
 }
 
 _SERVICE: dict[str, _Table] = {
