@@ -89,6 +89,15 @@ class OssService:
         self._permissions = Permissions(self.accounts, lambda: self.config)
         self.admin = Admin(self._store, self._ids, clock)
 
+    @property
+    def store(self) -> Store:
+        """What the cloud keeps, for who keeps it beyond the process (`persistence`)."""
+        return self._store
+
+    def resume_ids(self, number: int) -> None:
+        """Makes version ids from here on greater than those up to `number`, which a store that was read in has."""
+        self._ids.resume(number)
+
     def handle(self, request: Request) -> Response:
         """Answers one request. Never raises for what a client sent; an exception is a mistake in this package."""
         return self._exchange(request, None)
@@ -122,6 +131,8 @@ class OssService:
             if refusal is not None:
                 raise refusal
             response = self._serve(exchange)
+            if self._store.journal is not None:
+                self._store.settle()
         except OssError as error:
             exchange.error = error
             response = _refusal(exchange, error)

@@ -397,3 +397,10 @@ class Store:
         """The body as content: itself, or on disk when the store is kept there and the body is large. Call it outside
         of the lock."""
         return body if self.journal is None else self.journal.keep(body)
+
+    def settle(self) -> None:
+        """Writes what changed outside of the lock (accounts, the clock): to be called before an answer that tells of
+        such a change. Raises OssError InternalError when the disk refuses."""
+        if self.journal is not None:
+            with self.lock:
+                pass

@@ -29,6 +29,10 @@ class Ids:
         self._rng = rng
         self._written = itertools.count(1)
 
+    def resume(self, number: int) -> None:
+        """Version ids from here on are greater than the one with this number."""
+        self._written = itertools.count(max(number + 1, next(self._written)))
+
     def request_id(self) -> str:
         """24 upper-case hex digits."""
         return f"{self._rng.getrandbits(96):024X}"
