@@ -6,7 +6,7 @@ client would get them. Any thread.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from osscloud.accounts import DEFAULT_ACCOUNT
@@ -91,12 +91,15 @@ def _view(version: Version) -> ObjectView:
 class Admin:
     """`OssService.admin`."""
 
-    def __init__(self, store: Store, ids: Ids, clock: Clock) -> None:
+    def __init__(self, store: Store, ids: Ids, clock: Clock, catch_up: Callable[[], None]) -> None:
+        """catch_up: does what has become due since the last request (`OssService.tick`)."""
         self._store = store
         self._ids = ids
         self._clock = clock
+        self._catch_up = catch_up
 
     def _bucket(self, name: str) -> Bucket:
+        self._catch_up()
         bucket = self._store.buckets.get(name)
         if bucket is None:
             raise OssError("NoSuchBucket", extras={"BucketName": name})

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import random
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Literal
 
 from osscloud import cors, website
@@ -19,17 +20,21 @@ from osscloud.accounts import Accounts
 from osscloud.addressing import Address, resolve
 from osscloud.admin import Admin
 from osscloud.clock import Clock
-from osscloud.cost import cost_ms
+from osscloud.cost import FIRST_BYTE_MS, cost_ms
 from osscloud.errors import OssError
 from osscloud.faults import Fault, FaultedResponse, FaultPlan
+from osscloud.lifecycle import evaluate
 from osscloud.message import Deferred, Request, Response
 from osscloud.mirror import NoOrigin, Origin
 from osscloud.operations.call import Call, Ids, Operation
 from osscloud.operations.routes import route
 from osscloud.operations.selection import check_object_name
 from osscloud.permission import Permissions
+from osscloud.referer import check_referer
+from osscloud.requestpayment import check_payer
 from osscloud.s3 import to_native, to_s3
-from osscloud.signing.verify import authenticate, speaks_s3
+from osscloud.serverlog import HOUR, write_logs
+from osscloud.signing.verify import Identity, authenticate, authenticate_form, speaks_s3
 from osscloud.store import Store
 from osscloud.xml import error_document, http_date
 
@@ -46,6 +51,9 @@ class ServiceConfig:
     overlong_range: what a range past the end does without x-oss-range-behavior: standard (documents of different age
     disagree). index_page, website_head, force_download, mirror_range, versioned_mirror: see docs/cloud.md, "Websites
     and mirrors", which has the evidence for each.
+    regions: what DescribeRegions lists beside `region`. max_restore_days: of one RestoreObject (newer documents allow
+    more). worm_with_versioning: a retention policy and versioning may meet (documents until 2024 say no, newer ones
+    yes).
     log_limit: how many access log records are kept; None keeps all. vpcs: (network, VPC id) pairs that tell
     acs:SourceVpc by the client's address, first match.
     """
@@ -62,6 +70,16 @@ class ServiceConfig:
     force_download: bool = True
     mirror_range: Literal["whole", "relay"] = "whole"
     versioned_mirror: bool = False
+    regions: tuple[str, ...] = (
+        "cn-hangzhou",
+        "cn-shanghai",
+        "cn-beijing",
+        "cn-shenzhen",
+        "ap-southeast-1",
+        "us-west-1",
+    )
+    max_restore_days: int = 7
+    worm_with_versioning: bool = True
     log_limit: int | None = None
     vpcs: tuple[tuple[str, str], ...] = ()
 
@@ -80,14 +98,15 @@ class OssService:
         self.config = config or ServiceConfig()
         self._origin: Origin = origin or NoOrigin()
         self.clock = clock
-        self.cnames: dict[str, str] = {}
         self.accounts = Accounts(rng)
         self.access_log = AccessLog(self.config.log_limit)
         self.faults = FaultPlan()
         self._ids = Ids(rng)
         self._store = Store()
         self._permissions = Permissions(self.accounts, lambda: self.config)
-        self.admin = Admin(self._store, self._ids, clock)
+        self.admin = Admin(self._store, self._ids, clock, self._catch_up)
+        self._next_tick = 0.0
+        self._logged = 0
 
     @property
     def store(self) -> Store:
@@ -97,6 +116,30 @@ class OssService:
     def resume_ids(self, number: int) -> None:
         """Makes version ids from here on greater than those up to `number`, which a store that was read in has."""
         self._ids.resume(number)
+
+    @property
+    def cnames(self) -> dict[str, str]:
+        """Custom domain (lower case) to bucket."""
+        return self._store.cnames
+
+    def tick(self) -> None:
+        """Does what the time that has passed made due: lifecycle rules at every midnight (UTC), log objects for every
+        hour. Doing it again changes nothing; requests and the server-side view do it by themselves once an hour."""
+        now = self.clock.now()
+        hour = now // HOUR * HOUR
+        with self._store.lock:
+            self._next_tick = hour + HOUR
+            evaluate(self._store, self._ids, int(now))
+            if any("logging" in bucket.configs for bucket in self._store.buckets.values()):
+                records = list(takewhile(lambda record: record.time < hour, self.access_log.since(self._logged)))
+                self._logged += len(records)
+                write_logs(self._store, self._ids, records)
+            else:
+                self._logged = self.access_log.mark()
+
+    def _catch_up(self) -> None:
+        if self.clock.now() >= self._next_tick:
+            self.tick()
 
     def handle(self, request: Request) -> Response:
         """Answers one request. Never raises for what a client sent; an exception is a mistake in this package."""
@@ -118,12 +161,15 @@ class OssService:
 
     def _begin(self, request: Request, refusal: OssError | None) -> Response | Deferred:
         now = self.clock.now()
+        if now >= self._next_tick:
+            self.tick()
         call = Call(
             request,
             store=self._store,
             config=self.config,
             ids=self._ids,
             authoriser=self._permissions.check,
+            form_signer=self._form_identity,
             now=int(now),
         )
         exchange = _Exchange(call, self._ids.request_id())
@@ -177,6 +223,9 @@ class OssService:
             action = operation.action
             if operation.version_action and "versionId" in address.params:
                 action = operation.version_action
+            if bucket.configs:
+                check_referer(call, bucket)
+                check_payer(call, bucket)
             if action:
                 self._permissions.check(call, action, bucket, address.key, operation.grant)
         else:
@@ -184,6 +233,9 @@ class OssService:
         if address.key:
             check_object_name(address.key)
         return operation.run(call)
+
+    def _form_identity(self, call: Call, fields: Mapping[str, str]) -> Identity:
+        return authenticate_form(fields, call.request, self.accounts, self.clock, self.config)
 
     def _resolve(self, exchange: _Exchange) -> Address:
         call = exchange.call
@@ -198,7 +250,8 @@ class OssService:
     @staticmethod
     def _cost(call: Call, response: Response) -> float:
         name = call.operation.name if call.operation is not None else "-"
-        return cost_ms(name, bytes_in=len(call.request.body), bytes_out=len(response.body), scanned=call.scanned)
+        cost = cost_ms(name, bytes_in=len(call.request.body), bytes_out=len(response.body), scanned=call.scanned)
+        return cost + FIRST_BYTE_MS.get(call.read_class, 0.0)
 
     def _log(self, exchange: _Exchange, response: Response, now: float, cost: float) -> None:
         call, request = exchange.call, exchange.received

@@ -34,6 +34,7 @@ __all__ = [
     "Journal",
     "Part",
     "Store",
+    "Tiering",
     "Upload",
     "Version",
     "VersionType",
@@ -56,12 +57,28 @@ Headers = Mapping[str, str]
 _SHARED_HEADERS = 4096
 
 
+@dataclass(slots=True)
+class Tiering:
+    """What storage classes know of a version beside its class; all times in whole seconds, 0 for never.
+
+    transitioned: when lifecycle gave it its class. accessed: last read, in a bucket that monitors access. thawed: when
+    the restore is or will be done; frozen: when the restored copy ends. tier: of the restore ("Standard", ...), "" for
+    Archive, which has none.
+    """
+
+    transitioned: int = 0
+    accessed: int = 0
+    thawed: int = 0
+    frozen: int = 0
+    tier: str = ""
+
+
 class Version:
     """One version of an object, or a delete marker.
 
     headers: content headers and user metadata as they are answered ("Content-Type", "x-oss-meta-mode"), shared between
     versions. modified: whole seconds. etag: quoted. older: the next older version of the key. symlink_target: of a
-    Symlink, decoded. acl: "default" or an ACL name. tags: None when it has none.
+    Symlink, decoded. acl: "default" or an ACL name. tags: None when it has none. tiering: None for most.
     """
 
     __slots__ = (
@@ -77,6 +94,7 @@ class Version:
         "storage_class",
         "symlink_target",
         "tags",
+        "tiering",
         "type",
         "version_id",
     )
@@ -110,6 +128,7 @@ class Version:
         self.acl = acl
         self.tags = tags
         self.symlink_target = symlink_target
+        self.tiering: Tiering | None = None
         self.older: Version | None = None
 
     @property
@@ -296,7 +315,7 @@ class Bucket:
             self.journal.version_changed(self, new)
 
     def changed(self, version: Version | None = None) -> None:
-        """To be called after an attribute was set: of a version (acl, tags, ...), or without one of the bucket itself."""
+        """To be called after an attribute was set: of a version (acl, tags, ...), without one of the bucket itself."""
         if self.journal is not None:
             if version is None:
                 self.journal.bucket_changed(self)
@@ -361,12 +380,15 @@ class Bucket:
 
 class Store:
     """All buckets of one cloud. journal: None for a store that lives in memory only; `persistence` sets it, and with it
-    a lock that writes the journal before it is left."""
+    a lock that writes the journal before it is left. cnames: custom domain (lower case) to bucket, from the buckets'
+    configurations. evaluated: the last midnight (UTC) for which lifecycle rules were applied, 0 before the first."""
 
     def __init__(self) -> None:
         self.lock: AbstractContextManager[object] = threading.RLock()
         self.journal: Journal | None = None
         self.buckets: SortedDict[str, Bucket] = SortedDict()
+        self.cnames: dict[str, str] = {}
+        self.evaluated = 0
         self._headers: dict[tuple[tuple[str, str], ...], Headers] = {}
 
     def share(self, headers: Mapping[str, str]) -> Headers:
@@ -384,11 +406,13 @@ class Store:
         """A new bucket, or one in the place of the one that has its name."""
         self.buckets[bucket.name] = bucket
         bucket.journal = self.journal
+        self.cnames.update((param[6:], bucket.name) for param in bucket.configs if param.startswith("cname/"))
         bucket.changed()
 
     def remove(self, bucket: Bucket) -> None:
         """With everything in it."""
         del self.buckets[bucket.name]
+        self.cnames = {domain: name for domain, name in self.cnames.items() if name != bucket.name}
         bucket.journal = None
         if self.journal is not None:
             self.journal.bucket_removed(bucket)

@@ -32,6 +32,7 @@ __all__ = [
     "iso_date",
     "parse",
     "parse_http_date",
+    "parse_iso_date",
 ]
 
 _DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
@@ -128,8 +129,8 @@ class Document:
 
 
 def parse(body: bytes | bytearray | memoryview, root: str) -> Element:
-    """The root element of a request body; namespaces are dropped. Raises OssError MalformedXML when the body is not
-    XML, uses a DTD or entities, or has another root element."""
+    """The root element of a request body; namespaces are dropped. root "" takes any. Raises OssError MalformedXML when
+    the body is not XML, uses a DTD or entities, or has another root element."""
     try:
         element: Element = fromstring(bytes(body))
     except (ParseError, DefusedXmlException, ValueError) as error:
@@ -137,7 +138,7 @@ def parse(body: bytes | bytearray | memoryview, root: str) -> Element:
     for node in element.iter():
         if "}" in node.tag:
             node.tag = node.tag.rpartition("}")[2]
-    if element.tag != root:
+    if root and element.tag != root:
         raise OssError("MalformedXML", extras={"ErrorDetail": f"unexpected element {element.tag}"})
     return element
 
@@ -190,6 +191,18 @@ def parse_http_date(text: str) -> int | None:
     try:
         moment = parsedate_to_datetime(text)
     except (TypeError, ValueError, IndexError):
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return int(moment.timestamp())
+
+
+def parse_iso_date(text: str) -> int | None:
+    """An ISO 8601 moment ("2024-09-03T00:00:00.000Z"; UTC when it names no zone) as seconds since the epoch; None when
+    it is not one."""
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError:
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)

@@ -14,7 +14,7 @@ from typing import Literal, Protocol
 
 from osscloud.errors import OssError
 from osscloud.message import Request, Response
-from osscloud.signing.verify import ANONYMOUS
+from osscloud.signing.verify import ANONYMOUS, Identity
 from osscloud.store import ENABLED, NULL_VERSION, Bucket, Store
 
 __all__ = ["Call", "Grant", "Ids", "Operation", "Switches"]
@@ -57,6 +57,12 @@ class Switches(Protocol):
     @property
     def endpoint(self) -> str: ...
     @property
+    def regions(self) -> tuple[str, ...]: ...
+    @property
+    def max_restore_days(self) -> int: ...
+    @property
+    def worm_with_versioning(self) -> bool: ...
+    @property
     def max_buckets(self) -> int: ...
     @property
     def max_copy_bytes(self) -> int: ...
@@ -80,10 +86,16 @@ class Authoriser(Protocol):
         ...
 
 
+class FormSigner(Protocol):
+    def __call__(self, call: Call, fields: Mapping[str, str]) -> Identity:
+        """Who signed a form. Raises OssError."""
+        ...
+
+
 class Call:
     """headers: lower-case names. params: decoded. now: whole seconds. scanned, returned: for the log, set by
-    listings. identity: anonymous until the request is authenticated. concealed: an error that a website's page is
-    answered for; the log tells it."""
+    listings. read_class: storage class of the content that was read, for the cost. identity: anonymous until the
+    request is authenticated. concealed: an error that a website's page is answered for; the log tells it."""
 
     __slots__ = (
         "_bucket",
@@ -91,6 +103,7 @@ class Call:
         "bucket_name",
         "concealed",
         "config",
+        "form_signer",
         "headers",
         "identity",
         "ids",
@@ -99,6 +112,7 @@ class Call:
         "now",
         "operation",
         "params",
+        "read_class",
         "request",
         "returned",
         "scanned",
@@ -106,7 +120,15 @@ class Call:
     )
 
     def __init__(
-        self, request: Request, *, store: Store, config: Switches, ids: Ids, authoriser: Authoriser, now: int
+        self,
+        request: Request,
+        *,
+        store: Store,
+        config: Switches,
+        ids: Ids,
+        authoriser: Authoriser,
+        form_signer: FormSigner,
+        now: int,
     ) -> None:
         self.request = request
         self.method = request.method
@@ -119,9 +141,11 @@ class Call:
         self.config = config
         self.ids = ids
         self.authoriser = authoriser
+        self.form_signer = form_signer
         self.now = now
         self.operation: Operation | None = None
         self._bucket: Bucket | None = None
+        self.read_class = ""
         self.concealed: OssError | None = None
         self.scanned = 0
         self.returned = 0
@@ -146,6 +170,10 @@ class Call:
         if bucket is None:
             raise OssError("NoSuchBucket", extras={"BucketName": name})
         return bucket
+
+    def sign_form(self, fields: Mapping[str, str]) -> Identity:
+        """Who signed a PostObject form, ANONYMOUS when nobody did. fields: lower-case names. Raises OssError."""
+        return self.form_signer(self, fields)
 
     def authorise(self, action: str, bucket: Bucket, key: str, grant: Grant = "") -> None:
         """Checks one more permission than the operation's own. Raises OssError AccessDenied."""

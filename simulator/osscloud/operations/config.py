@@ -17,7 +17,7 @@ from xml.etree.ElementTree import Element
 from osscloud.errors import OssError
 from osscloud.message import Response
 from osscloud.operations.call import Call, Operation
-from osscloud.operations.object import check_body
+from osscloud.operations.digest import check_body
 from osscloud.store import Bucket
 from osscloud.xml import canonical, parse
 
@@ -51,7 +51,8 @@ class Configuration:
     PutBucketWebsite and oss:PutBucketWebsite). accept: gets the body of a PUT and returns the bytes to keep, which are
     the body unless the service adds to it (ids of rules); raises OssError MalformedXML, InvalidArgument, ... . unset:
     answers GET of a bucket without it. render: the kept bytes as GET answers them. deletable: DELETE exists; it is 204
-    whether there was anything or not. media_type: of what GET answers.
+    whether there was anything or not. media_type: of what GET answers. remove: what a DELETE leaves of the kept bytes,
+    None for nothing; None here: always nothing.
     """
 
     param: str
@@ -61,6 +62,7 @@ class Configuration:
     render: Callable[[bytes], bytes]
     deletable: bool = True
     media_type: str = "application/xml"
+    remove: Callable[[Call, bytes], bytes | None] | None = None
 
     def operations(self) -> Iterator[tuple[str, Operation]]:
         """(method, operation) of PUT, GET and DELETE."""
@@ -85,7 +87,10 @@ class Configuration:
 
     def _delete(self, call: Call) -> Response:
         with call.store.lock:
-            call.current_bucket().configure(self.param, None)
+            bucket = call.current_bucket()
+            kept = bucket.configs.get(self.param)
+            if kept is not None:
+                bucket.configure(self.param, None if self.remove is None else self.remove(call, kept))
         return Response(204)
 
 
@@ -204,6 +209,7 @@ def xml(
     unset: Callable[[Call], Response],
     check: Callable[[Call, Element], None] | None = None,
     deletable: bool = True,
+    remove: Callable[[Call, bytes], bytes | None] | None = None,
 ) -> Configuration:
     """The row of a configuration that is kept as it was put: XML with this root and content (`document`), and whatever
     `check` has against it."""
@@ -217,7 +223,7 @@ def xml(
     def render(kept: bytes) -> bytes:
         return canonical(parse(kept, root))
 
-    return Configuration(param, name, accept, unset, render, deletable)
+    return Configuration(param, name, accept, unset, render, deletable, remove=remove)
 
 
 # What GET answers for a bucket without a configuration

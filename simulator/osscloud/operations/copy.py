@@ -21,10 +21,10 @@ from osscloud.operations.selection import (
     NotModified,
     check_conditions,
     check_object_name,
-    check_readable,
     find_version,
     version_headers,
 )
+from osscloud.storageclass import check_readable
 from osscloud.store import UNVERSIONED, Bucket, Version
 from osscloud.xml import Document, iso_date
 
@@ -65,7 +65,7 @@ def read_source(call: Call) -> CopySource:
     call.authorise(action, bucket, key, "read")
     with call.store.lock:
         version = find_version(bucket, key, version_id)
-    check_readable(version)
+    check_readable(bucket, version, call.now)
     check_conditions(call.headers, version, _CONDITIONS)
     return CopySource(bucket, version)
 
@@ -96,7 +96,7 @@ def copy_object(call: Call) -> Response:
         old = source.version
         in_place = source.bucket is bucket and old.key == call.key
         _check_limits(call, old, in_place=in_place)
-        check_overwrite(bucket, call.key, forbidden=forbids_overwrite(call.headers))
+        check_overwrite(call, bucket, forbidden=forbids_overwrite(call.headers))
         if in_place and bucket.versioning == UNVERSIONED:
             replace_headers = True
         version = Version(

@@ -83,7 +83,7 @@ def initiate_upload(call: Call) -> Response:
     )
     with call.store.lock:
         bucket = call.current_bucket()
-        check_overwrite(bucket, call.key, forbidden=upload.forbid_overwrite)
+        check_overwrite(call, bucket, forbidden=upload.forbid_overwrite)
         bucket.add_upload(upload)
     document = Document("InitiateMultipartUploadResult", url_encoded=url_encoded)
     if url_encoded:

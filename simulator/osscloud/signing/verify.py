@@ -26,7 +26,7 @@ from osscloud.errors import OssError
 from osscloud.message import Request
 from osscloud.signing import aws, v1, v2, v4
 
-__all__ = ["ANONYMOUS", "Identity", "Limits", "authenticate", "speaks_s3"]
+__all__ = ["ANONYMOUS", "Identity", "Limits", "authenticate", "authenticate_form", "speaks_s3"]
 
 Scheme = Literal["", "V1", "V2", "V4", "AWS2", "AWS4"]
 
@@ -111,6 +111,24 @@ def authenticate(request: Request, address: Address, accounts: Accounts, clock: 
     if query_scheme == "V2":
         return check.v2_url()
     return ANONYMOUS
+
+
+def authenticate_form(
+    fields: Mapping[str, str], request: Request, accounts: Accounts, clock: Clock, config: Limits
+) -> Identity:
+    """The identity behind a PostObject form, ANONYMOUS when it is not signed. fields: lower-case names.
+
+    Raises OssError as `authenticate` does; InvalidArgument without a policy."""
+    v4_form = fields.get("x-oss-signature-version") == v4.ALGORITHM
+    if not v4_form and "ossaccesskeyid" not in fields:
+        return ANONYMOUS
+    policy = fields.get("policy", "")
+    if not policy:
+        _invalid_parameter("policy", "", "The policy field is missing.", "0002-00000702")
+    token = fields.get("x-oss-security-token", "")
+    carrier = Request(request.method, request.target, {"x-oss-security-token": token} if token else {})
+    check = _Check(carrier, Address("", "", {}, path_style=False), accounts, clock, config)
+    return check.v4_form(fields, policy) if v4_form else check.v1_form(fields, policy)
 
 
 def _scheme_in_query(params: Mapping[str, str]) -> Scheme:
@@ -314,6 +332,32 @@ class _Check:
         text = v1.string_to_sign(self.request, self.address, date)
         if not _equal(v1.sign(key.secret, text), signature):
             self.mismatch(key, signature, text, ec="0002-00000040")
+
+    # Forms (PostObject): what is signed is the policy
+
+    def v1_form(self, fields: Mapping[str, str], policy: str) -> Identity:
+        key = self.key(fields.get("ossaccesskeyid", ""))
+        text = policy.encode("utf-8", "surrogateescape")
+        signature = fields.get("signature", "")
+        if not _equal(v1.sign(key.secret, text), signature):
+            self.mismatch(key, signature, text, ec="0002-00000705")
+        return self.identity(key, "V1", in_url=True)
+
+    def v4_form(self, fields: Mapping[str, str], policy: str) -> Identity:
+        scope = fields.get("x-oss-credential", "").rsplit("/", 4)
+        if len(scope) != 5 or not all(scope) or scope[3:] != ["oss", v4.TERMINATOR]:
+            _invalid_parameter("x-oss-credential", "/".join(scope), "The credential is invalid.")
+        if scope[2] != self.config.region:
+            _invalid_parameter("x-oss-credential", "/".join(scope), "The signing region in credential is invalid.")
+        timestamp = fields.get("x-oss-date", "")
+        if _parse_iso(timestamp) is None or timestamp[:8] != scope[1]:
+            _invalid_parameter("x-oss-date", timestamp, "The signing date in credential is invalid.")
+        key = self.key(scope[0])
+        text = policy.encode("utf-8", "surrogateescape")
+        signature = fields.get("x-oss-signature", "")
+        if not _equal(v4.sign(v4.signing_key(key.secret, scope[1], scope[2], "oss"), text), signature):
+            self.mismatch(key, signature, text, ec="0002-00000705")
+        return self.identity(key, "V4", in_url=True)
 
     # OSS version 2
 
