@@ -171,8 +171,11 @@ def successor(prefix: str) -> str | None:
 class Journal(Protocol):
     """Who keeps a store on disk. Called under the store's lock, after the change was made."""
 
+    def bucket_added(self, bucket: Bucket) -> None:
+        """With everything that is in it."""
+
     def bucket_changed(self, bucket: Bucket) -> None:
-        """A new bucket, or its own attributes and configurations changed."""
+        """Its own attributes and configurations."""
 
     def bucket_removed(self, bucket: Bucket) -> None:
         """With everything in it."""
@@ -403,11 +406,12 @@ class Store:
         return shared
 
     def add(self, bucket: Bucket) -> None:
-        """A new bucket, or one in the place of the one that has its name."""
+        """A new bucket, which may have something in it already. No bucket has its name yet."""
         self.buckets[bucket.name] = bucket
         bucket.journal = self.journal
         self.cnames.update((param[6:], bucket.name) for param in bucket.configs if param.startswith("cname/"))
-        bucket.changed()
+        if self.journal is not None:
+            self.journal.bucket_added(bucket)
 
     def remove(self, bucket: Bucket) -> None:
         """With everything in it."""

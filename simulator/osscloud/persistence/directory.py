@@ -31,6 +31,7 @@ from osscloud.persistence.schema import APPLICATION, FORMAT, SCHEMA, checksum
 from osscloud.persistence.state import (
     KINDS,
     account_tables,
+    fill_bucket,
     make_bucket,
     make_part,
     make_upload,
@@ -259,26 +260,16 @@ class DataDirectory:
         return {content: Pieces(whole) for content, whole in pieces.items()}
 
     def _read_versions(self, store: Store, found: _Found, contents: dict[int, Pieces]) -> None:
-        newest: dict[int, dict[str, Version]] = {identity: {} for identity in found.buckets}
-        covered: dict[int, list[str]] = {identity: [] for identity in found.buckets}
+        versions: dict[int, list[Version]] = {identity: [] for identity in found.buckets}
         query = "SELECT place, bucket, key, id, text, body, content, sum FROM version ORDER BY place"
         for place, identity, raw, version_id, text, body, content in self._rows(query, unchecked=1):
-            key = raw.decode()
             held: Content = body if content is None else contents.pop(content, Pieces(()))
-            version = make_version(store, key, version_id, text, held)
-            tops = newest.get(identity)
-            if tops is None:
-                raise CodecError(f"a version of {key!r} belongs to no bucket")
-            version.older = tops.get(key)
-            if version.older is not None:
-                covered[identity].append(key)
-            tops[key] = version
+            if identity not in versions:
+                raise CodecError(f"version {version_id} belongs to no bucket")
+            versions[identity].append(make_version(store, raw.decode(), version_id, text, held))
             found.last_place = max(found.last_place, place)
         for identity, bucket in found.buckets.items():
-            tops = newest[identity]
-            bucket.objects.update((key, version) for key, version in tops.items() if not version.is_marker)
-            bucket.buried.update((key, version) for key, version in tops.items() if version.is_marker)
-            bucket.noncurrent.update(covered[identity])
+            fill_bucket(bucket, versions[identity])
 
     def _read_uploads(self, store: Store, found: _Found, contents: dict[int, Pieces]) -> None:
         uploads: dict[int, Upload] = {}

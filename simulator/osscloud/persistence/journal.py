@@ -163,6 +163,15 @@ class Journal:
         text = bucket_text(bucket)
         self._do(_PUT_BUCKET, identity, bucket.name, text, checksum(identity, bucket.name, text))
 
+    def bucket_added(self, bucket: Bucket) -> None:
+        self.bucket_changed(bucket)
+        for version in oldest_first(bucket):
+            self.version_added(bucket, version)
+        for upload in bucket.uploads.values():
+            self.upload_added(bucket, upload)
+            for part in upload.parts.values():
+                self.part_added(bucket, upload, part)
+
     def bucket_removed(self, bucket: Bucket) -> None:
         self._do(_DROP_BUCKET, self._bucket_ids.pop(bucket.name))
 
@@ -334,7 +343,7 @@ class Journal:
             self._do(f"DELETE FROM {table}")
         self._bucket_ids.clear()
         for bucket in self._store.buckets.values():
-            self.whole_bucket(bucket)
+            self.bucket_added(bucket)
         for kind, rows in account_tables(self._accounts).items():
             self._changed.extend((kind, key) for key in rows)
         self._write_accounts()
@@ -342,16 +351,6 @@ class Journal:
         if self._failure is not None:
             self._missed = False
             raise _refusal(self._failure)
-
-    def whole_bucket(self, bucket: Bucket) -> None:
-        """A bucket that comes with everything in it."""
-        self.bucket_changed(bucket)
-        for version in oldest_first(bucket):
-            self.version_added(bucket, version)
-        for upload in bucket.uploads.values():
-            self.upload_added(bucket, upload)
-            for part in upload.parts.values():
-                self.part_added(bucket, upload, part)
 
 
 def _refusal(error: Exception) -> OssError:

@@ -16,14 +16,16 @@ from osscloud import accounts as accounts_module
 from osscloud import store as store_module
 from osscloud.accounts import Accounts
 from osscloud.blob import Content
-from osscloud.persistence.codec import CodecError, Kinds, dumps, loads
+from osscloud.persistence.codec import CodecError, Kinds, decode, dumps, loads
 from osscloud.ram import entity
 from osscloud.store import Bucket, Part, Store, Upload, Version
 
 __all__ = [
     "KINDS",
+    "Written",
     "account_tables",
     "bucket_text",
+    "fill_bucket",
     "make_bucket",
     "make_part",
     "make_upload",
@@ -46,6 +48,9 @@ KINDS: Kinds = {
     if isinstance(value, type) and is_dataclass(value) and value.__module__ == module.__name__
 }
 """The dataclasses that are part of the state: every one of these modules."""
+
+Written = str | bytes | dict[str, object]
+"""A text that this module made, or the JSON that is in it."""
 
 # What has a place of its own, or is made of the rest.
 _BUCKET_STRUCTURE = {"buried", "journal", "name", "noncurrent", "objects", "uploads"}
@@ -75,7 +80,7 @@ def _text(value: object, defaults: Mapping[str, object]) -> str:
     return dumps(known)
 
 
-def _fill(value: object, text: str | bytes, defaults: Mapping[str, object]) -> None:
+def _fill(value: object, text: Written, defaults: Mapping[str, object]) -> None:
     known = _members(text)
     if unknown := known.keys() - defaults.keys():
         raise CodecError(f"{type(value).__name__} has no {', '.join(sorted(unknown))}")
@@ -86,8 +91,8 @@ def _fill(value: object, text: str | bytes, defaults: Mapping[str, object]) -> N
         setattr(value, name, found)
 
 
-def _members(text: str | bytes) -> dict[str, object]:
-    known = loads(text, KINDS)
+def _members(written: Written) -> dict[str, object]:
+    known = decode(written, KINDS) if isinstance(written, dict) else loads(written, KINDS)
     if not isinstance(known, dict):
         raise CodecError("not an object")
     return known
@@ -98,7 +103,7 @@ def bucket_text(bucket: Bucket) -> str:
     return _text(bucket, _bucket_defaults())
 
 
-def make_bucket(name: str, text: str | bytes) -> Bucket:
+def make_bucket(name: str, text: Written) -> Bucket:
     """An empty bucket. Raises CodecError."""
     bucket = Bucket(name, owner="", created=-1)
     _fill(bucket, text, _bucket_defaults())
@@ -110,7 +115,7 @@ def version_text(version: Version) -> str:
     return _text(version, _version_defaults())
 
 
-def make_version(store: Store, key: str, version_id: str, text: str | bytes, content: Content) -> Version:
+def make_version(store: Store, key: str, version_id: str, text: Written, content: Content) -> Version:
     """A version that no bucket has yet. store: shares equal headers. Raises CodecError."""
     version = Version(key, version_id=version_id, type="Normal", modified=-1, content=content)
     _fill(version, text, _version_defaults())
@@ -129,7 +134,7 @@ def upload_text(upload: Upload) -> str:
     return dumps({name: dict(value) if isinstance(value, Mapping) else value for name, value in known.items()})
 
 
-def make_upload(store: Store, key: str, id: str, text: str | bytes) -> Upload:
+def make_upload(store: Store, key: str, id: str, text: Written) -> Upload:
     """An upload without parts. Raises CodecError."""
     known = _members(text)
     try:
@@ -149,7 +154,7 @@ def _part_fields() -> Iterator[Field[object]]:
     return (field for field in fields(Part) if field.name not in ("number", "content"))
 
 
-def make_part(number: int, text: str | bytes, content: Content) -> Part:
+def make_part(number: int, text: Written, content: Content) -> Part:
     """A part. Raises CodecError."""
     try:
         return Part(number=number, content=content, **_members(text))  # type: ignore[arg-type]
@@ -167,7 +172,7 @@ def store_facts(store: Store) -> Iterator[tuple[str, object]]:
     return ((name, value) for name, value in vars(store).items() if _of_store(name))
 
 
-def read_store(store: Store, text: str | bytes) -> None:
+def read_store(store: Store, text: Written) -> None:
     """Undoes `store_text`. Raises CodecError."""
     for name, value in _members(text).items():
         if not _of_store(name) or type(value) is not type(getattr(store, name, None)):
@@ -188,6 +193,20 @@ def oldest_first(bucket: Bucket) -> Iterator[Version]:
             chain.append(version)
             version = version.older
         yield from reversed(chain)
+
+
+def fill_bucket(bucket: Bucket, versions: Iterable[Version]) -> None:
+    """Puts versions into an empty bucket that no journal follows; those of a key must come oldest first."""
+    newest: dict[str, Version] = {}
+    covered: list[str] = []
+    for version in versions:
+        version.older = newest.get(version.key)
+        if version.older is not None:
+            covered.append(version.key)
+        newest[version.key] = version
+    bucket.objects.update((key, version) for key, version in newest.items() if not version.is_marker)
+    bucket.buried.update((key, version) for key, version in newest.items() if version.is_marker)
+    bucket.noncurrent.update(covered)
 
 
 def account_tables(accounts: Accounts) -> dict[str, dict[object, object]]:
