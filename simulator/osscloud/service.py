@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import Literal
 
-from osscloud import cors, website
+from osscloud import cors, sts, website
 from osscloud.accesslog import AccessLog, LogRecord
 from osscloud.accounts import Accounts
 from osscloud.addressing import Address, resolve
@@ -36,6 +36,7 @@ from osscloud.s3 import to_native, to_s3
 from osscloud.serverlog import HOUR, write_logs
 from osscloud.signing.verify import Identity, authenticate, authenticate_form, speaks_s3
 from osscloud.store import Store
+from osscloud.sts import StsService
 from osscloud.xml import error_document, http_date
 
 __all__ = ["Admin", "OssService", "ServiceConfig"]
@@ -87,9 +88,10 @@ class ServiceConfig:
 class OssService:
     """One cloud.
 
-    clock: its time. rng: source of every id and generated key, so that a seed repeats a run. accounts: keys and their
-    policies. access_log: one record a request. faults: what shall go wrong. admin: the server-side view. cnames: custom
-    domain (lower case) to bucket. origin: how mirror rules reach other servers; without one they reach none.
+    clock: its time. rng: source of every id and generated key, so that a seed repeats a run. accounts: keys, users,
+    roles and their policies. sts: gives out temporary credentials; `handle` passes on what is meant for it. access_log:
+    one record a request. faults: what shall go wrong. admin: the server-side view. cnames: custom domain (lower case)
+    to bucket. origin: how mirror rules reach other servers; without one they reach none.
     """
 
     def __init__(
@@ -99,6 +101,7 @@ class OssService:
         self._origin: Origin = origin or NoOrigin()
         self.clock = clock
         self.accounts = Accounts(rng)
+        self.sts = StsService(self.accounts, clock=clock, rng=rng)
         self.access_log = AccessLog(self.config.log_limit)
         self.faults = FaultPlan()
         self._ids = Ids(rng)
@@ -143,6 +146,9 @@ class OssService:
 
     def handle(self, request: Request) -> Response:
         """Answers one request. Never raises for what a client sent; an exception is a mistake in this package."""
+        # STS shares host and port; what it is asked is always "/".
+        if request.target[1:2] in ("", "?") and sts.addressed(request):
+            return self.sts.handle(request)
         return self._exchange(request, None)
 
     def begin(self, request: Request) -> Response | Deferred:
