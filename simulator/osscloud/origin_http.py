@@ -121,8 +121,8 @@ def _path(url: str) -> str:
     return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
 
 
-class _Stream(io.RawIOBase):
-    """A connected socket as http.client wants it, every wait of which ends at the deadline."""
+class _Reader(io.RawIOBase):
+    """What comes over a socket; every wait ends at the deadline."""
 
     def __init__(self, connection: socket.socket, deadline: float) -> None:
         super().__init__()
@@ -136,12 +136,24 @@ class _Stream(io.RawIOBase):
         self._connection.settimeout(_left(self._deadline))
         return self._connection.recv_into(buffer)
 
+
+class _Stream:
+    """A connected socket as http.client uses it: what is read outlives `close`, as it does with a socket's own
+    makefile."""
+
+    def __init__(self, connection: socket.socket, deadline: float) -> None:
+        self._connection = connection
+        self._deadline = deadline
+
     def sendall(self, data: bytes) -> None:
         self._connection.settimeout(_left(self._deadline))
         self._connection.sendall(data)
 
     def makefile(self, mode: str) -> io.BufferedReader:
-        return io.BufferedReader(self)
+        return io.BufferedReader(_Reader(self._connection, self._deadline))
+
+    def close(self) -> None:
+        """Nothing: whoever connected closes."""
 
 
 def _exchange(stream: _Stream, request: OriginRequest, *, host: str, path: str) -> OriginResponse:
