@@ -136,6 +136,7 @@ class DataDirectory:
             unfinished.unlink(missing_ok=True)
             with contextlib.closing(sqlite3.connect(unfinished, isolation_level=None)) as database:
                 database.execute("PRAGMA page_size = 8192")
+                database.execute(f"PRAGMA synchronous = {'FULL' if self._synced else 'OFF'}")
                 database.execute("BEGIN IMMEDIATE")
                 for statement in SCHEMA:
                     database.execute(statement)
