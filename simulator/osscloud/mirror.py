@@ -28,6 +28,7 @@ from osscloud.xml import child_text, parse_http_date
 __all__ = [
     "LOOP_HEADER",
     "MIRROR_SCHEMA",
+    "TAG_HEADER",
     "TIMEOUT_SECONDS",
     "Mirror",
     "NoOrigin",
@@ -46,6 +47,9 @@ MAX_PASSED = 10
 LOOP_HEADER = "x-oss-mirror-via"
 """Sent to origins: the buckets that a request went through already, "ENDPOINT/BUCKET" each. A mirror whose origin is
 itself, directly or through others, is thereby found out."""
+
+TAG_HEADER = "x-oss-tag"
+"""MIRROR on an object that came from an origin, until it is overwritten."""
 
 _KEPT = {
     "content-type": "Content-Type",
@@ -459,7 +463,7 @@ def _store(call: Call, mirror: Mirror, answer: OriginResponse) -> None:
     if mirror.user_last_modified:
         claimed = parse_http_date(answer.headers.get("last-modified", ""))
         modified = modified if claimed is None else claimed
-    headers = {**_kept(mirror, answer), "x-oss-tag": "MIRROR"}
+    headers = {**_kept(mirror, answer), TAG_HEADER: "MIRROR"}
     with call.store.lock:
         bucket = call.current_bucket()
         if call.key in bucket.objects:

@@ -1,8 +1,8 @@
 """`OssService.handle`: the whole cloud as one function from `Request` to `Response`.
 
 The pipeline is `_serve`, top to bottom: resolve the address, find the operation, meet the fault plan, authenticate,
-find the bucket, authorise, do it; `handle` turns an `OssError` into its document and writes the log. No socket, no wall
-clock, no global random source. Any thread may call `handle`, several at once.
+find the bucket, let its website have its say, authorise, do it; `handle` turns an `OssError` into its document and writes
+the log. No socket, no wall clock, no global random source. Any thread may call `handle`, several at once.
 """
 
 from __future__ import annotations
@@ -190,8 +190,18 @@ class OssService:
             response = _refusal(exchange, error)
         if isinstance(response, Deferred):
             rest = response.resume
-            return Deferred(lambda: self._end(exchange, _attempt(exchange, rest), now))
+            return Deferred(lambda: self._end(exchange, self._resume(exchange, rest), now))
         return self._end(exchange, response, now)
+
+    def _resume(self, exchange: _Exchange, rest: Callable[[], Response]) -> Response:
+        try:
+            response = rest()
+            if self._store.journal is not None:
+                self._store.settle()
+        except OssError as error:
+            exchange.error = error
+            return _refusal(exchange, error)
+        return response
 
     def _end(self, exchange: _Exchange, response: Response, now: float) -> Response:
         call = exchange.call
@@ -218,8 +228,11 @@ class OssService:
             if fault.action == "reset":
                 return Response(200)
         call.identity = authenticate(exchange.received, address, self.accounts, self.clock, self.config)
-        if operation.needs_bucket and call.bucket.configs and website.routes(call, operation):
-            return website.serve(call, address, lambda: self._perform(call, operation, address), self._origin)
+        if operation.needs_bucket and call.bucket.configs:
+            check_referer(call, call.bucket)
+            check_payer(call, call.bucket)
+            if website.routes(call, operation):
+                return website.serve(call, address, lambda: self._perform(call, operation, address), self._origin)
         return self._perform(call, operation, address)
 
     def _perform(self, call: Call, operation: Operation, address: Address) -> Response:
@@ -229,9 +242,6 @@ class OssService:
             action = operation.action
             if operation.version_action and "versionId" in address.params:
                 action = operation.version_action
-            if bucket.configs:
-                check_referer(call, bucket)
-                check_payer(call, bucket)
             if action:
                 self._permissions.check(call, action, bucket, address.key, operation.grant)
         else:
@@ -301,15 +311,6 @@ class _Exchange:
         self.s3: Address | None = None
         self.fault: Fault | None = None
         self.error: OssError | None = None
-
-
-def _attempt(exchange: _Exchange, step: Callable[[], Response]) -> Response:
-    """What a step answers, or the answer to the OssError that it raises."""
-    try:
-        return step()
-    except OssError as error:
-        exchange.error = error
-        return _refusal(exchange, error)
 
 
 def _refusal(exchange: _Exchange, error: OssError) -> Response:

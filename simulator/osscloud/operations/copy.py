@@ -7,6 +7,7 @@ from urllib.parse import unquote_to_bytes
 
 from osscloud.errors import OssError
 from osscloud.message import Response
+from osscloud.mirror import TAG_HEADER
 from osscloud.operations.call import Call
 from osscloud.operations.metadata import (
     check_overwrite,
@@ -25,7 +26,7 @@ from osscloud.operations.selection import (
     version_headers,
 )
 from osscloud.storageclass import check_readable
-from osscloud.store import UNVERSIONED, Bucket, Version
+from osscloud.store import UNVERSIONED, Bucket, Headers, Version
 from osscloud.xml import Document, iso_date
 
 __all__ = ["CopySource", "copy_object", "read_source", "result"]
@@ -107,7 +108,7 @@ def copy_object(call: Call) -> Response:
             content=old.content,
             etag=old.etag,
             crc64=old.crc64,
-            headers=requested if replace_headers else old.headers,
+            headers=requested if replace_headers else _copied(call, old),
             storage_class=storage_class(call.headers, bucket.storage_class),
             acl=acl,
             tags=tags if replace_tags else old.tags,
@@ -118,6 +119,13 @@ def copy_object(call: Call) -> Response:
     if source.bucket.versioning != UNVERSIONED:
         headers["x-oss-copy-source-version-id"] = old.version_id
     return Response(200, headers, result("CopyObjectResult", version.etag, call.now))
+
+
+def _copied(call: Call, source: Version) -> Headers:
+    """The source's headers; that it was mirrored is no property of a copy."""
+    if TAG_HEADER not in source.headers:
+        return source.headers
+    return call.store.share({name: value for name, value in source.headers.items() if name != TAG_HEADER})
 
 
 def _check_limits(call: Call, source: Version, *, in_place: bool) -> None:
