@@ -2,8 +2,8 @@
 makes of one. Tokens are real RS256 JWTs.
 
 Needs PyJWT with cryptography (extra `rrsa`), imported when an issuer or a check is first wanted. Time comes from a
-clock, never from the JWT library. An `Issuer`'s key comes from the operating system's randomness unless one is given: it
-is the one thing here that a seed does not repeat. Any thread.
+clock, never from the JWT library. An `Issuer`'s key comes from the operating system's randomness unless one is given:
+it is the one thing here that a seed does not repeat. Any thread.
 """
 
 from __future__ import annotations
