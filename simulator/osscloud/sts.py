@@ -32,7 +32,7 @@ __all__ = ["VERSION", "StsCall", "StsService", "addressed"]
 
 VERSION = "2015-04-01"
 
-_HOST = re.compile(r"sts(-vpc)?(\.[a-z0-9-]+)?\.aliyuncs\.com")
+_HOST = re.compile(r"sts(-vpc)?(\.(?!oss-)[a-z0-9-]+)?\.aliyuncs\.com")
 _MARK = f"Version={VERSION}"
 _ROLE_ARN = re.compile(r"acs:ram::\d+:role/[^/]+")
 _SESSION_NAME = re.compile(r"[A-Za-z0-9.@_-]{2,64}")
