@@ -146,9 +146,6 @@ class OssService:
 
     def handle(self, request: Request) -> Response:
         """Answers one request. Never raises for what a client sent; an exception is a mistake in this package."""
-        # STS shares host and port; what it is asked is always "/".
-        if request.target[1:2] in ("", "?") and sts.addressed(request):
-            return self.sts.handle(request)
         return self._exchange(request, None)
 
     def begin(self, request: Request) -> Response | Deferred:
@@ -166,6 +163,12 @@ class OssService:
         return answer.resume() if isinstance(answer, Deferred) else answer
 
     def _begin(self, request: Request, refusal: OssError | None) -> Response | Deferred:
+        # STS shares host and port; what it is asked is always "/".
+        if request.target[1:2] in ("", "?") and refusal is None and sts.addressed(request):
+            response = self.sts.handle(request)
+            if self._store.journal is not None:
+                self._store.settle()
+            return response
         now = self.clock.now()
         if now >= self._next_tick:
             self.tick()
@@ -182,16 +185,16 @@ class OssService:
         try:
             if refusal is not None:
                 raise refusal
-            response = self._serve(exchange)
+            answer = self._serve(exchange)
             if self._store.journal is not None:
                 self._store.settle()
         except OssError as error:
             exchange.error = error
-            response = _refusal(exchange, error)
-        if isinstance(response, Deferred):
-            rest = response.resume
+            answer = _refusal(exchange, error)
+        if isinstance(answer, Deferred):
+            rest = answer.resume
             return Deferred(lambda: self._end(exchange, self._resume(exchange, rest), now))
-        return self._end(exchange, response, now)
+        return self._end(exchange, answer, now)
 
     def _resume(self, exchange: _Exchange, rest: Callable[[], Response]) -> Response:
         try:
