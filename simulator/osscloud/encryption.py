@@ -14,7 +14,14 @@ from osscloud.operations.config import Configuration, Schema, configured, docume
 from osscloud.store import Bucket
 from osscloud.xml import canonical, parse
 
-__all__ = ["CONFIGURATION", "DefaultEncryption", "default_encryption", "encryption_headers", "requested_encryption"]
+__all__ = [
+    "CONFIGURATION",
+    "DefaultEncryption",
+    "default_encryption",
+    "encryption_headers",
+    "re_encrypted",
+    "requested_encryption",
+]
 
 ALGORITHM = "x-oss-server-side-encryption"
 KEY_ID = "x-oss-server-side-encryption-key-id"
@@ -98,6 +105,13 @@ def requested_encryption(call: Call) -> dict[str, str]:
         if found is not None:
             return found.headers()
     return {}
+
+
+def re_encrypted(headers: Mapping[str, str], encryption: Mapping[str, str]) -> Mapping[str, str]:
+    """The headers of an object that was written anew with that encryption: a copy does not take its source's."""
+    if ALGORITHM not in headers and not encryption:
+        return headers
+    return {name: value for name, value in headers.items() if name not in HEADERS} | encryption
 
 
 def encryption_headers(headers: Mapping[str, str]) -> dict[str, str]:

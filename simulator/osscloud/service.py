@@ -297,6 +297,9 @@ class OssService:
                 cost,
                 exchange.fault is not None,
                 request.caller,
+                request.headers.get("host", ""),
+                request.headers.get("referer", ""),
+                call.identity.account,
             )
         )
 

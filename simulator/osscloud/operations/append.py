@@ -5,6 +5,7 @@ from __future__ import annotations
 from hashlib import md5
 
 from osscloud.blob import Pieces, combine_crc64, join
+from osscloud.encryption import encryption_headers
 from osscloud.errors import OssError
 from osscloud.message import Response
 from osscloud.operations.call import Call
@@ -63,6 +64,7 @@ def append_object(call: Call) -> Response:
         "x-oss-hash-crc64ecma": str(version.crc64),
         "x-oss-next-append-position": str(version.size),
         **version_headers(bucket, version),
+        **encryption_headers(version.headers),
     }
     return Response(200, answer)
 

@@ -154,7 +154,8 @@ def one_of(*allowed: str) -> Leaf:
 
 
 def validate(element: Element, schema: Schema) -> None:
-    """Raises OssError MalformedXML when an element is not as the schema says."""
+    """Raises OssError MalformedXML when an element is not as the schema says. Booleans get the spelling that the
+    service answers with: clients put "True" and read "true"."""
     left = {child.tag for child in element}
     for spelled, inner in schema.items():
         name = spelled.rstrip("?*+")
@@ -173,6 +174,8 @@ def validate(element: Element, schema: Schema) -> None:
                 raise _malformed(f"{name}: {error}") from error
             if len(child):
                 raise _malformed(f"{name} holds elements")
+            if inner is boolean:
+                child.text = (child.text or "").strip().lower()
     if left:
         raise _malformed(f"{element.tag} holds {', '.join(sorted(left))}")
 
@@ -221,7 +224,7 @@ def xml(
         return body
 
     def render(kept: bytes) -> bytes:
-        return canonical(parse(kept, root))
+        return canonical(document(root, schema, kept))
 
     return Configuration(param, name, accept, unset, render, deletable, remove=remove)
 

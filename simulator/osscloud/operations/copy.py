@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
+from osscloud.encryption import encryption_headers, re_encrypted
 from osscloud.errors import OssError
 from osscloud.message import Response
 from osscloud.mirror import TAG_HEADER
@@ -108,24 +109,31 @@ def copy_object(call: Call) -> Response:
             content=old.content,
             etag=old.etag,
             crc64=old.crc64,
-            headers=requested if replace_headers else _copied(call, old),
+            headers=requested if replace_headers else _copied(call, old, requested),
             storage_class=storage_class(call.headers, bucket.storage_class),
             acl=acl,
             tags=tags if replace_tags else old.tags,
             symlink_target=old.symlink_target,
         )
         bucket.publish(version)
-    headers = {"ETag": version.etag, "x-oss-hash-crc64ecma": str(version.crc64), **version_headers(bucket, version)}
+    headers = {
+        "ETag": version.etag,
+        "x-oss-hash-crc64ecma": str(version.crc64),
+        **version_headers(bucket, version),
+        **encryption_headers(version.headers),
+    }
     if source.bucket.versioning != UNVERSIONED:
         headers["x-oss-copy-source-version-id"] = old.version_id
     return Response(200, headers, result("CopyObjectResult", version.etag, call.now))
 
 
-def _copied(call: Call, source: Version) -> Headers:
-    """The source's headers; that it was mirrored is no property of a copy."""
-    if TAG_HEADER not in source.headers:
-        return source.headers
-    return call.store.share({name: value for name, value in source.headers.items() if name != TAG_HEADER})
+def _copied(call: Call, source: Version, requested: Headers) -> Headers:
+    """The source's headers, with the encryption that the request or the bucket asks for; that it was mirrored is no
+    property of a copy."""
+    kept = re_encrypted(source.headers, encryption_headers(requested))
+    if TAG_HEADER in kept:
+        kept = {name: value for name, value in kept.items() if name != TAG_HEADER}
+    return kept if kept is source.headers else call.store.share(kept)
 
 
 def _check_limits(call: Call, source: Version, *, in_place: bool) -> None:

@@ -81,13 +81,13 @@ def _persistent_headers(text: str) -> dict[str, str]:
     OssError InvalidArgument; a name of OSS's own or of the transfer is none."""
     found: dict[str, str] = {}
     for item in text.split(","):
-        name, _, encoded = item.strip().partition(":")
+        name, colon, encoded = item.strip().partition(":")
         name = name.strip().lower()
         try:
             value = b64decode(encoded, validate=True).decode("latin-1")
         except ValueError as error:
             raise invalid("x-oss-persistent-headers", text, "The persistent headers are invalid.") from error
-        if not _TOKEN.fullmatch(name) or name in _RESERVED or name.startswith("x-oss-"):
+        if not colon or not _TOKEN.fullmatch(name) or name in _RESERVED or name.startswith("x-oss-"):
             raise invalid("x-oss-persistent-headers", text, "The persistent headers are invalid.")
         found[name] = value
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hashlib import md5
 
 from osscloud.blob import Content, combine_crc64, crc64_of, cut, etag_of, join
+from osscloud.encryption import encryption_headers
 from osscloud.errors import OssError
 from osscloud.message import Response
 from osscloud.operations.call import Call
@@ -91,7 +92,7 @@ def initiate_upload(call: Call) -> Response:
     document.leaf("Bucket", call.bucket_name)
     document.key("Key", upload.key)
     document.leaf("UploadId", upload.id)
-    return Response(200, {}, document.bytes())
+    return Response(200, encryption_headers(upload.headers), document.bytes())
 
 
 def _part_number(call: Call) -> int:
@@ -204,7 +205,12 @@ def complete_upload(call: Call) -> Response:
     document.leaf("Bucket", bucket.name)
     document.key("Key", call.key)
     document.leaf("ETag", version.etag)
-    headers = {"ETag": version.etag, "x-oss-hash-crc64ecma": str(version.crc64), **version_headers(bucket, version)}
+    headers = {
+        "ETag": version.etag,
+        "x-oss-hash-crc64ecma": str(version.crc64),
+        **version_headers(bucket, version),
+        **encryption_headers(version.headers),
+    }
     return Response(200, headers, document.bytes())
 
 
