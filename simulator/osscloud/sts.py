@@ -310,7 +310,9 @@ class _Call:
         if headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
             self.params |= parse_query(bytes(request.body).decode("utf-8", "surrogateescape"))
         self.authorization = headers.get("authorization", "")
-        self.acs3 = self.authorization.startswith(acs.ALGORITHM) or "x-acs-action" in headers
+        # The older SDKs send x-acs-action as well, beside their signed parameters.
+        named = "x-acs-action" in headers and "Action" not in self.params
+        self.acs3 = self.authorization.startswith(acs.ALGORITHM) or named
         source = {name: headers.get(f"x-acs-{name}", "") for name in ("action", "version", "date", "signature-nonce")}
         self._fields: dict[str, str] = {}
         if self.acs3:

@@ -117,7 +117,7 @@ def borrow(client: Client, client_of: Callable[..., Client]) -> Borrow:
         borrowed = client_of()
         borrowed.key = AccessKey(session.access_key_id, session.secret, session.account)
 
-        def send(method: str, key: str = "", headers: Mapping[str, str] = {}, **options: object) -> Answer:  # noqa: B006
+        def send(method: str, key: str = "", headers: Mapping[str, str] = {}, **options: object) -> Answer:
             sent = {"x-oss-security-token": session.token, **headers}
             return borrowed.send(method, key, headers=sent, **options)  # type: ignore[arg-type]
 
