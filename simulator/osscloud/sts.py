@@ -233,7 +233,7 @@ class StsService:
 
     def _may_assume(self, caller: _Caller, role: Role) -> bool:
         ram = self._accounts.ram
-        entity = caller.user or (caller.session and ram.session_role(caller.session))
+        entity = caller.user if caller.session is None else ram.session_role(caller.session)
         if entity is None:
             return False
         decisions = [policy.decide("sts:AssumeRole", role.arn) for policy in ram.attached(entity)]

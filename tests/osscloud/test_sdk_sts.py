@@ -138,7 +138,7 @@ def test_the_newer_sdk_assumes_a_role_and_asks_who_it_is(cloud: Cloud) -> None:
     body = sts.assume_role(request).body
     assert body.credentials.access_key_id.startswith("STS.")
     assert sts.get_caller_identity().body.identity_type == "RAMUser"
-    with pytest.raises(Exception, match="EntityNotExist.Role"):
+    with pytest.raises(Exception, match=r"EntityNotExist\.Role"):
         sts.assume_role(models.AssumeRoleRequest(role_arn=ROLE + "s", role_session_name="test"))
     cloud.key = AccessKey(cloud.key.id, "wrong", "")
     with pytest.raises(Exception, match="SignatureDoesNotMatch"):
