@@ -30,7 +30,7 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http_exceptions import HttpProcessingError
 
 from osscloud.errors import OssError
-from osscloud.faults import FaultedResponse
+from osscloud.faults import LOST, FaultedResponse, FaultPlan
 from osscloud.message import Caller, Deferred, Request, Response
 
 __all__ = ["CALLER_HEADER", "HttpServer", "ListenError", "Service"]
@@ -42,6 +42,11 @@ INLINE_LIMIT = 256 * 1024
 """Bytes of body up to which a request is handled on the loop; hashing more would hold up other connections."""
 
 WRITE_SIZE = 256 * 1024
+
+OUTAGE_POLL = 0.02
+"""Seconds between two looks at a clock that others move."""
+
+OUTAGE_WAIT = 5.0
 
 logger = logging.getLogger(__name__)
 
@@ -172,6 +177,10 @@ class HttpServer:
     service: usually an `OssService`; when it has a `config` its reported endpoint becomes this server's address. host:
     an address of this machine; port 0 takes a free one. allow_remote: needed for any host that is not loopback, because
     whoever can connect can fill this machine's memory. control: answers the paths below /-/, which no bucket can have.
+    real_latency: an answer waits for the time that the service says it would have taken.
+
+    A fault plan that the service has in `faults` can make the endpoint unreachable: nothing listens then, or nothing
+    answers.
     """
 
     def __init__(
@@ -182,11 +191,18 @@ class HttpServer:
         port: int = 0,
         allow_remote: bool = False,
         control: Control | None = None,
+        real_latency: bool = False,
     ) -> None:
         if not allow_remote and not _is_loopback(host):
             raise ListenError(f"{host} is not a loopback address; other machines are served only with allow_remote")
         self._service = service
         self._control = control
+        self._real_latency = real_latency
+        self._faults: FaultPlan | None = getattr(service, "faults", None)
+        self._manager: web.Server | None = None
+        self._listening: asyncio.Server | None = None
+        self._returning: asyncio.Task[None] | None = None
+        self._spared: set[web.RequestHandler] = set()  # connections that an outage leaves alone
         self._host = host
         self._wanted_port = port
         self._thread: threading.Thread | None = None
@@ -221,9 +237,8 @@ class HttpServer:
         """Listens; returns once connections are accepted. Raises ListenError (port in use, no such address)."""
         if self._thread is not None:
             raise RuntimeError("the server has been started already")
-        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
         try:
-            listener = socket.create_server((self._host, self._wanted_port), family=family, backlog=1024)
+            listener = _listener(self._host, self._wanted_port)
         except OSError as error:
             reason = os.strerror(error.errno) if error.errno else str(error)
             raise ListenError(
@@ -270,16 +285,26 @@ class HttpServer:
             read_bufsize=1024 * 1024,
             lingering_time=2.0,
         )
-        server = await self._loop.create_server(manager, sock=listener)
+        self._manager = manager
+        self._listening = await self._loop.create_server(manager, sock=listener)
+        if self._faults is not None:
+            self._faults.watch(self._outage_changed)
         ready.set()
         try:
             await self._stopping.wait()
         finally:
-            server.close()
+            if self._faults is not None:
+                self._faults.unwatch(self._outage_changed)
+            if self._returning is not None:
+                await self._returning
+            server = self._listening
+            if server is not None:
+                server.close()
             # Idle connections end at once; what is being answered has a second.
             manager.pre_shutdown()
             await manager.shutdown(timeout=1.0)
-            await server.wait_closed()
+            if server is not None:
+                await server.wait_closed()
             self._workers.shutdown(wait=True)
             self._waiters.shutdown(wait=True, cancel_futures=True)
 
@@ -304,7 +329,10 @@ class HttpServer:
                 caller = _parse_caller(named)
         received = Request(request.method, request.raw_path, headers, body, client_ip, caller=caller)
         if self._control is not None and request.raw_path.startswith("/-/"):
-            response = self._control.handle(received)
+            assert self._loop is not None
+            self._spared = self._spared & self._connections() | {request.protocol}
+            # A snapshot takes its time.
+            response = await self._loop.run_in_executor(self._waiters, self._control.handle, received)
         elif request.method == "PUT" and _lacks_length(headers):
             response = self._service.refuse(received, OssError("MissingContentLength"))
         elif len(body) <= INLINE_LIMIT:
@@ -325,13 +353,17 @@ class HttpServer:
             return self._close
         limit = -1
         if isinstance(response, FaultedResponse):
-            if response.action == "reset":
+            if response.action == "blackhole":
+                await self._vanish(transport)
+            if response.action in LOST:
                 _reset(transport)
                 return self._close
-            if response.action == "stall":
-                await self._stall(response.seconds)
-            else:
+            if response.action == "truncate":
                 limit = len(response.body) // 2
+            else:
+                await self._stall(response.seconds)
+        elif self._real_latency and "x-oss-server-time" in response.headers:
+            await self._stall(int(response.headers["x-oss-server-time"]) / 1000)
         keep_alive = request.keep_alive and limit < 0
         head = _head(response, keep_alive=keep_alive)
         body = response.body
@@ -364,6 +396,69 @@ class HttpServer:
         assert self._stopping is not None
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stopping.wait(), seconds)
+
+    async def _vanish(self, transport: asyncio.Transport) -> None:
+        """Lets a client wait until it gives up, or the endpoint is back."""
+        assert self._stopping is not None
+        faults = self._faults
+        waits_for_end = faults is not None and faults.down is not None
+        while not transport.is_closing() and not self._stopping.is_set():
+            if waits_for_end and (faults is None or faults.outage() is None):
+                return
+            await self._stall(OUTAGE_POLL)
+
+    # Outages
+
+    def _outage_changed(self) -> None:
+        """Any thread: returns once nothing listens, or something listens again."""
+        loop = self._loop
+        if loop is None or self._thread is None:
+            return
+        if threading.current_thread() is self._thread:
+            self._follow_outage()
+        else:
+            done = threading.Event()
+
+            def follow() -> None:
+                self._follow_outage()
+                done.set()
+
+            loop.call_soon_threadsafe(follow)
+            done.wait(OUTAGE_WAIT)
+
+    def _follow_outage(self) -> None:
+        if self._faults is not None and self._faults.down == "refuse" and self._listening is not None:
+            assert self._loop is not None
+            assert self._manager is not None
+            self._listening.close()
+            self._listening = None
+            for connection in self._connections() - self._spared:
+                if connection.transport is not None:
+                    _reset(connection.transport)
+            self._returning = self._loop.create_task(self._return())
+
+    def _connections(self) -> set[web.RequestHandler]:
+        return set(self._manager.connections) if self._manager is not None else set()
+
+    async def _return(self) -> None:
+        """Listens again where it did when the outage is over."""
+        assert self._loop is not None
+        assert self._stopping is not None
+        assert self._address is not None
+        assert self._manager is not None
+        while not self._stopping.is_set():
+            await self._stall(OUTAGE_POLL)
+            if self._faults is not None and self._faults.outage() is not None:
+                continue
+            with contextlib.suppress(OSError):  # somebody took the port meanwhile: it may come back
+                listener = _listener(*self._address)
+                self._listening = await self._loop.create_server(self._manager, sock=listener)
+                return
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=1024)
 
 
 def _reset(transport: asyncio.Transport) -> None:

@@ -1,8 +1,8 @@
 """`OssService.handle`: the whole cloud as one function from `Request` to `Response`.
 
 The pipeline is `_serve`, top to bottom: resolve the address, find the operation, meet the fault plan, authenticate,
-find the bucket, let its website have its say, authorise, do it; `handle` turns an `OssError` into its document and writes
-the log. No socket, no wall clock, no global random source. Any thread may call `handle`, several at once.
+find the bucket, let its website have its say, authorise, do it; `handle` turns an `OssError` into its document and
+writes the log. No socket, no wall clock, no global random source. Any thread may call `handle`, several at once.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from osscloud.admin import Admin
 from osscloud.clock import Clock
 from osscloud.cost import FIRST_BYTE_MS, cost_ms
 from osscloud.errors import OssError
-from osscloud.faults import Fault, FaultedResponse, FaultPlan
+from osscloud.faults import LOST, SPOILED, Fault, FaultedResponse, FaultPlan, throttle_code
 from osscloud.lifecycle import evaluate
 from osscloud.message import Deferred, Request, Response
 from osscloud.mirror import NoOrigin, Origin
@@ -103,7 +103,7 @@ class OssService:
         self.accounts = Accounts(rng)
         self.sts = StsService(self.accounts, clock=clock, rng=rng)
         self.access_log = AccessLog(self.config.log_limit)
-        self.faults = FaultPlan()
+        self.faults = FaultPlan(clock)
         self._ids = Ids(rng)
         self._store = Store()
         self._permissions = Permissions(self.accounts, lambda: self.config)
@@ -169,6 +169,11 @@ class OssService:
             if self._store.journal is not None:
                 self._store.settle()
             return response
+        if self.faults.down is not None:
+            outage = self.faults.outage()
+            if outage is not None:
+                # Nobody is there who could log it.
+                return FaultedResponse(0, action=outage[0], seconds=outage[1])
         now = self.clock.now()
         if now >= self._next_tick:
             self.tick()
@@ -212,6 +217,8 @@ class OssService:
         if bucket is not None and bucket.configs:
             response = cors.admit(call, bucket, response)
         cost = self._cost(call, response)
+        if exchange.fault is not None and exchange.fault.action == "latency":
+            cost += exchange.fault.seconds * 1000
         response = _complete(exchange, response, cost)
         self._log(exchange, response, now, cost)
         return response if exchange.s3 is None else to_s3(exchange.received, exchange.s3, response)
@@ -228,8 +235,10 @@ class OssService:
             exchange.fault = fault
             if fault.action == "answer":
                 raise OssError(fault.code, status=fault.status)
-            if fault.action == "reset":
-                return Response(200)
+            if fault.action == "throttle":
+                raise OssError(throttle_code(operation.name))
+            if fault.action in LOST:
+                return Response(0)
         call.identity = authenticate(exchange.received, address, self.accounts, self.clock, self.config)
         if operation.needs_bucket and call.bucket.configs:
             check_referer(call, call.bucket)
@@ -348,6 +357,8 @@ def _complete(exchange: _Exchange, response: Response, cost: float) -> Response:
     if len(response.body) and "Content-Type" not in headers:
         headers["Content-Type"] = "application/xml"
     fault = exchange.fault
-    if fault is not None and fault.action != "answer":
+    if fault is not None and fault.action == "crc" and "x-oss-hash-crc64ecma" in headers:
+        headers["x-oss-hash-crc64ecma"] = str(int(headers["x-oss-hash-crc64ecma"]) ^ 1)
+    elif fault is not None and fault.action in SPOILED:
         return FaultedResponse(response.status, headers, response.body, fault.action, fault.seconds)
     return Response(response.status, headers, response.body)

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import json
+import random
 
 import pytest
 
-from osscloud.accesslog import AccessLog, LogRecord
+from osscloud.accesslog import LogRecord
 from osscloud.clock import AdjustableClock, VirtualClock
 from osscloud.control import Control
-from osscloud.faults import Fault, FaultPlan
+from osscloud.faults import Fault
 from osscloud.message import Request
+from osscloud.service import OssService
 
 
 class Cloud:
-    """What a control interface works on."""
+    """A service with a control interface."""
 
     def __init__(self) -> None:
-        self.log = AccessLog()
-        self.faults = FaultPlan()
         self.clock = AdjustableClock(VirtualClock(1000.0))
-        self.control = Control(log=self.log, faults=self.faults, clock=self.clock, token="t0k")
+        self.service = OssService(clock=self.clock, rng=random.Random(5))
+        self.log = self.service.access_log
+        self.faults = self.service.faults
+        self.control = Control(self.service, clock=self.clock, token="t0k")
 
     def call(self, method: str, target: str, body: object = None, token: str = "t0k") -> tuple[int, dict[str, object]]:
         headers = {"authorization": f"Bearer {token}"} if token else {}
@@ -44,9 +47,9 @@ def record(request_id: str) -> LogRecord:
 
 
 def test_without_the_token_nothing_is_told(cloud: Cloud) -> None:
-    assert cloud.call("GET", "/-/log", token="")[0] == 401
-    assert cloud.call("GET", "/-/log", token="wrong")[0] == 401
-    assert cloud.call("POST", "/-/advance", {"seconds": 1}, token="")[0] == 401
+    assert cloud.call("GET", "/-/log", token="")[0] == 403
+    assert cloud.call("GET", "/-/log", token="wrong")[0] == 403
+    assert cloud.call("POST", "/-/advance", {"seconds": 1}, token="")[0] == 403
     assert cloud.clock.offset == 0
 
 

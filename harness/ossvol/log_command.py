@@ -1,0 +1,165 @@
+"""`ossvol log`: the access log of a served cloud, or of a file that `ossvol serve --access-log` wrote, filtered,
+grouped and printed."""
+
+from __future__ import annotations
+
+import json as json_module
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ossvol.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from osscloud.accesslog import LogRecord
+    from osscloud.logquery import Group
+
+__all__ = ["log"]
+
+
+def log(
+    filters: Mapping[str, str],
+    *,
+    endpoint: str = "",
+    token: str = "",
+    file: Path | None = None,
+    group_by: str = "",
+    json: bool = False,
+) -> None:
+    """Prints the records that fit, or what they come to. filters: by the names of `logquery.FILTERS`; how long ago
+    counts from the server's time, in a file from its newest record. Raises UsageError."""
+    from osscloud.logquery import GROUPINGS, group
+
+    if group_by and group_by not in GROUPINGS:
+        raise UsageError(f"--group-by cannot be {group_by!r}: {', '.join(GROUPINGS)}")
+    wanted = {name: text for name, text in filters.items() if text}
+    records = _records(wanted, endpoint, token, file)
+    groups = group(records, group_by) if group_by else []
+    if json:
+        found = (
+            {"group_by": group_by, "groups": [asdict(one) for one in groups]}
+            if group_by
+            else {"records": [asdict(record) for record in records]}
+        )
+        print(json_module.dumps({"version": 1, **found}))
+    else:
+        _print(_group_table(groups, group_by) if group_by else _record_table(records))
+        faults = sum(record.fault for record in records)
+        print(f"{len(records)} records" + (f", {faults} of them made by the fault plan" if faults else ""))
+
+
+def _records(wanted: Mapping[str, str], endpoint: str, token: str, file: Path | None) -> list[LogRecord]:
+    from osscloud.logquery import LogFilter, parse_record
+
+    if (file is None) == (not endpoint):
+        raise UsageError(
+            "the log of what cloud? give --endpoint URL --control-token T of a running one, or --file FILE"
+        )
+    try:
+        # Mistakes are told the same way wherever the log is; the time given is of no matter to that.
+        LogFilter.parse(wanted, now=0.0)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    if file is None:
+        from ossvol.control_client import ControlClient
+
+        if not token:
+            raise UsageError("--endpoint needs --control-token; ossvol serve printed it")
+        names = {"since": "from", "until": "to"}
+        answer = ControlClient(endpoint, token).get("log", {names.get(name, name): wanted[name] for name in wanted})
+        return [parse_record(json_module.dumps(record)) for record in answer["records"]]
+    records = _read(file)
+    fits = LogFilter.parse(wanted, now=max((record.time for record in records), default=0.0)).fits
+    return [record for record in records if fits(record)]
+
+
+def _read(file: Path) -> list[LogRecord]:
+    from osscloud.logquery import parse_record
+
+    records = []
+    try:
+        with file.open(encoding="utf-8") as lines:
+            for number, line in enumerate(lines, 1):
+                try:
+                    records.append(parse_record(line))
+                except ValueError as error:
+                    raise UsageError(f"{file}:{number}: no record of an access log: {error}") from error
+    except OSError as error:
+        raise UsageError(f"cannot read {file}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{file}: no access log: {error}") from error
+    return records
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+
+
+def _table(*columns: str, right: Sequence[str] = ()) -> Table:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for name in columns:
+        table.add_column(name, justify="right" if name in right else "left", overflow="fold")
+    return table
+
+
+def _shown(text: str) -> str:
+    """Printable whatever a client sent."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+
+
+def _record_table(records: Sequence[LogRecord]) -> Table:
+    from rich.text import Text
+
+    table = _table(
+        "time", "operation", "bucket", "object", "http_status", "error_code", "ec", "ms", "client_ip", "user_agent",
+        "request_id", "process", right=("http_status", "ms"),
+    )  # fmt: skip
+    for record in records:
+        caller = record.caller
+        cells = [
+            _time(record.time),
+            record.operation,
+            record.bucket or "-",
+            record.object or "-",
+            f"{record.http_status or '-'}{' fault' if record.fault else ''}",
+            record.error_code or "-",
+            record.ec or "-",
+            f"{record.cost_ms:.0f}",
+            record.client_ip or "-",
+            record.user_agent or "-",
+            record.request_id,
+            "-" if caller is None else f"{caller.operation} by {caller.command or '?'}[{caller.pid}]",
+        ]
+        table.add_row(*(Text(_shown(cell)) for cell in cells))
+    return table
+
+
+def _group_table(groups: Sequence[Group], by: str) -> Table:
+    from rich.text import Text
+
+    numbers = ("requests", "errors", "faults", "bytes_in", "bytes_out", "scanned", "cost_ms")
+    table = _table(by, *numbers, "first", "last", right=numbers)
+    for one in groups:
+        cells = [one.name, *(f"{getattr(one, name):.0f}" for name in numbers), _time(one.first), _time(one.last)]
+        table.add_row(*(Text(_shown(cell)) for cell in cells))
+    return table
+
+
+def _print(table: Table) -> None:
+    from rich.console import Console
+
+    from ossvol.config import colour_wanted
+
+    # Where nobody sees a terminal's width, lines are as long as they are.
+    console = Console(no_color=not colour_wanted(), width=None if sys.stdout.isatty() else 10_000)
+    with console.capture() as capture:
+        console.print(table)
+    print("\n".join(line.rstrip() for line in capture.get().splitlines()))
