@@ -15,6 +15,7 @@ from osscloud.store import Bucket
 from osscloud.xml import canonical, parse
 
 __all__ = [
+    "ALGORITHM",
     "CONFIGURATION",
     "DefaultEncryption",
     "default_encryption",
@@ -24,6 +25,8 @@ __all__ = [
 ]
 
 ALGORITHM = "x-oss-server-side-encryption"
+"""The header without which an object or a request says nothing of encryption."""
+
 KEY_ID = "x-oss-server-side-encryption-key-id"
 DATA_ENCRYPTION = "x-oss-server-side-data-encryption"
 HEADERS = (ALGORITHM, KEY_ID, DATA_ENCRYPTION)

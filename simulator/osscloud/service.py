@@ -279,7 +279,7 @@ class OssService:
     def _cost(call: Call, response: Response) -> float:
         name = call.operation.name if call.operation is not None else "-"
         cost = cost_ms(name, bytes_in=len(call.request.body), bytes_out=len(response.body), scanned=call.scanned)
-        return cost + FIRST_BYTE_MS.get(call.read_class, 0.0)
+        return cost + FIRST_BYTE_MS[call.read_class] if call.read_class else cost
 
     def _log(self, exchange: _Exchange, response: Response, now: float, cost: float) -> None:
         call, request = exchange.call, exchange.received

@@ -94,8 +94,9 @@ class FormSigner(Protocol):
 
 class Call:
     """headers: lower-case names. params: decoded. now: whole seconds. scanned, returned: for the log, set by
-    listings. read_class: storage class of the content that was read, for the cost. identity: anonymous until the
-    request is authenticated. concealed: an error that a website's page is answered for; the log tells it."""
+    listings. read_class: storage class of the content that was read, when that is not Standard, for the cost. identity:
+    anonymous until the request is authenticated. concealed: an error that a website's page is answered for; the log
+    tells it."""
 
     __slots__ = (
         "_bucket",

@@ -10,7 +10,7 @@ from base64 import b64decode
 from collections.abc import Mapping
 from urllib.parse import parse_qsl
 
-from osscloud.encryption import requested_encryption
+from osscloud.encryption import ALGORITHM, requested_encryption
 from osscloud.errors import OssError
 from osscloud.operations.call import Call
 from osscloud.storageclass import STORAGE_CLASSES
@@ -37,6 +37,7 @@ DEFAULT_CONTENT_TYPE = "application/octet-stream"
 BUCKET_ACLS = ("private", "public-read", "public-read-write")
 OBJECT_ACLS = ("default", *BUCKET_ACLS)
 
+_PERSISTENT = "x-oss-persistent-headers"
 _MAX_META = 8192
 _TOKEN = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+")
 _RESERVED = frozenset(
@@ -68,9 +69,10 @@ def object_headers(call: Call) -> Headers:
                 raise invalid(name, value, "The metadata name is invalid.")
             total += len(name) - len(META_PREFIX) + len(value)
             headers[name] = value
-        elif name == "x-oss-persistent-headers":
-            headers.update(_persistent_headers(value))
-    headers.update(requested_encryption(call))
+    if _PERSISTENT in call.headers:
+        headers.update(_persistent_headers(call.headers[_PERSISTENT]))
+    if ALGORITHM in call.headers or call.bucket.configs:
+        headers.update(requested_encryption(call))
     if total > _MAX_META:
         raise OssError("InvalidArgument", "Meta is too large")
     return call.store.share(headers)
@@ -86,9 +88,9 @@ def _persistent_headers(text: str) -> dict[str, str]:
         try:
             value = b64decode(encoded, validate=True).decode("latin-1")
         except ValueError as error:
-            raise invalid("x-oss-persistent-headers", text, "The persistent headers are invalid.") from error
+            raise invalid(_PERSISTENT, text, "The persistent headers are invalid.") from error
         if not colon or not _TOKEN.fullmatch(name) or name in _RESERVED or name.startswith("x-oss-"):
-            raise invalid("x-oss-persistent-headers", text, "The persistent headers are invalid.")
+            raise invalid(_PERSISTENT, text, "The persistent headers are invalid.")
         found[name] = value
     return found
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from osscloud.blob import Content, content_md5, cut
 from osscloud.compression import compressed
-from osscloud.encryption import encryption_headers
+from osscloud.encryption import ALGORITHM, encryption_headers
 from osscloud.errors import OssError
 from osscloud.lifecycle import expiration_header, visit
 from osscloud.message import Response
@@ -75,7 +75,8 @@ def put_object(call: Call) -> Response:
     answer = {"ETag": etag, "Content-MD5": content_md5(etag), "x-oss-hash-crc64ecma": str(crc)}
     if bucket.versioning != UNVERSIONED:
         answer["x-oss-version-id"] = version.version_id
-    answer.update(encryption_headers(version.headers))
+    if ALGORITHM in version.headers:
+        answer.update(encryption_headers(version.headers))
     return Response(200, answer)
 
 
@@ -111,8 +112,9 @@ def get_object(call: Call) -> Response:
     except NotModified:
         return Response(304, {"ETag": answer["ETag"], "Last-Modified": answer["Last-Modified"]})
     if call.method == "GET":
-        check_readable(bucket, source, call.now)
-        call.read_class = source.storage_class
+        if source.storage_class != "Standard":
+            check_readable(bucket, source, call.now)
+            call.read_class = source.storage_class
         if bucket.configs:
             visit(call, bucket, source)
     if params:
