@@ -6,6 +6,7 @@ either acts on a socket or calls `deliver`. Any thread.
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -204,10 +205,10 @@ def deliver(response: Response, clock: Clock) -> Response:
             case "stall" | "latency":
                 clock.sleep(response.seconds)
             case "refuse":
-                raise ConnectionRefusedError("connection refused by the fault plan")
+                raise ConnectionRefusedError(errno.ECONNREFUSED, "connection refused by the fault plan")
             case "blackhole":
                 clock.sleep(CLIENT_TIMEOUT)
-                raise TimeoutError("no answer, by the fault plan")
+                raise TimeoutError(errno.ETIMEDOUT, "no answer, by the fault plan")
             case _:
                 raise ConnectionResetError(f"connection {response.action} by the fault plan")
     return response

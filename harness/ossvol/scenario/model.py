@@ -467,12 +467,17 @@ class AdvanceStep(StepModel):
 
 class FaultSpec(_Model):
     """The first `count` calls of `operation` on keys like `key` (* and ?) go wrong. answer: with status and code;
-    reset: the connection breaks; truncate: the body ends early; stall: nothing for `seconds`."""
+    throttle: 503 with the code that OSS has for it; latency: `seconds` slower; stall: `seconds` of silence before the
+    answer; truncate: the body ends early; crc: the answer's CRC-64 is wrong; reset: the connection breaks; refuse:
+    nothing listens, with `seconds` for that long and at once when the operation is total and the key *; blackhole:
+    likewise, but nothing answers."""
 
     operation: Operation
     key: str = "*"
     count: int = Field(1, ge=1)
-    action: Literal["answer", "reset", "truncate", "stall"] = "answer"
+    action: Literal[
+        "answer", "throttle", "latency", "stall", "truncate", "crc", "reset", "refuse", "blackhole"
+    ] = "answer"
     status: int = Field(503, ge=100, le=599)
     code: str = "ServiceUnavailable"
     seconds: float = Field(0.0, ge=0)
