@@ -5,6 +5,7 @@ One environment serves one replay and is closed afterwards. Used from the runner
 
 from __future__ import annotations
 
+import json
 import mimetypes
 import stat
 from collections.abc import Iterator, Mapping
@@ -84,6 +85,8 @@ class Environment:
         self._mirror = given.bucket.mirror
         if self._website is not None or self._mirror is not None:
             self._host()
+        if given.bucket.policy is not None:
+            self.other_client.configure(self.bucket, "policy", json.dumps(given.bucket.policy).encode())
         self.volumes = {
             name: MountedVolume(name, self._spec(volume, version)) for name, volume in self._given_volumes().items()
         }
@@ -94,13 +97,24 @@ class Environment:
         accounts = self.cloud.service.accounts
         key = accounts.create_key()
         wanted = self.given.credentials
-        if wanted.allow is not None or wanted.deny:
+        if wanted.policy is not None:
+            accounts.set_policy(key.id, self._named_policy(wanted.policy))
+        elif wanted.allow is not None or wanted.deny:
             accounts.set_policy(key.id, self._policy(wanted.allow, wanted.deny))
+        key = accounts.find(key.id) or key
         if wanted.status == "Disabled":
             accounts.disable(key.id)
         elif wanted.status == "Unknown":
             accounts.delete(key.id)
         return key
+
+    @staticmethod
+    def _named_policy(policy: str | dict[str, object]) -> Policy:
+        from osscloud.accounts import Policy
+        from osscloud.ram.policy import parse_text
+        from osscloud.ram.system import SYSTEM_POLICIES
+
+        return parse_text(SYSTEM_POLICIES[policy]) if isinstance(policy, str) else Policy.parse(policy)
 
     def _policy(self, allow: list[str] | None, deny: list[str]) -> Policy:
         from osscloud.accounts import Policy, Statement
@@ -116,10 +130,11 @@ class Environment:
         return f"{self.bucket}:{self.key.id}:{secret}\n"
 
     def rotate_key(self) -> None:
-        """A new key replaces the one in use, which is disabled; the password file has the new one from now on."""
+        """A new key of the same user replaces the one in use, which is disabled; the password file has the new one from
+        now on."""
         accounts = self.cloud.service.accounts
         old = self.key
-        self.key = accounts.create_key()
+        self.key = accounts.create_key(account=old.account, user=old.user)
         self._secret_wrong = False
         if accounts.find(old.id) is not None:
             accounts.disable(old.id)

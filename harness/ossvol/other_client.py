@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["OtherClient"]
 
 _USER_AGENT = "aliyun-sdk-python/2.19.1(Linux/ossvol)"
-_SIGNED = ("continuation-token", "website")
+_SIGNED = ("continuation-token", "policy", "website")
 
 
 class OtherClient:

@@ -178,9 +178,10 @@ def _translate(error: Any, document: Document, data: Any, short: frozenset[int])
         case "literal_error":
             choices = re.findall(r"'([^']*)'", str(context.get("expected", "")))
             return document.problem(here, "E114", _not_one_of(value, choices), hint=nearest(str(value), choices))
-        case "E114":
-            choices = context.get("choices", [])
-            message = f"unknown {'errno' if path and path[-1] == 'errno' else 'operation'} {_quote(context['name'])}"
+        case "E114" if "choices" in context:
+            choices = context["choices"]
+            what = {"errno": "errno", "policy": "system policy"}.get(str(path[-1]) if path else "", "operation")
+            message = f"unknown {what} {_quote(context['name'])}"
             key_wrong = error["loc"][-1] == "[key]"
             return document.problem(here, "E114", message, hint=nearest(context["name"], choices), key=key_wrong)
         case "E103":

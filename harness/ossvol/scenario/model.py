@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic_core import PydanticCustomError
 
-from ossvol.scenario.values import Errno, Mode, Operation, QuantityField
+from ossvol.scenario.values import BucketPolicy, Errno, Mode, Operation, QuantityField, RamPolicy
 
 __all__ = [
     "STEP_MODELS",
@@ -564,6 +565,7 @@ class BucketSpec(_Model):
     versioning: Literal["Enabled", "Suspended"] | None = None
     website: WebsiteSpec | None = None
     mirror: MirrorSpec | None = None
+    policy: BucketPolicy | None = None
 
 
 class ObjectSpec(_Model):
@@ -612,12 +614,20 @@ class OriginSpec(_Model):
 class CredentialsSpec(_Model):
     """The access key of the volume. secret: wrong: the password file misspells it. status: of the key on the server;
     Unknown: there is no such key. allow: what the key may do, deny: what it may not ("oss:PutObject", "oss:Get*");
-    without allow it may do everything that is not denied."""
+    without allow it may do everything that is not denied. policy: RAM policy of the user that the key belongs to,
+    instead of allow and deny."""
 
     secret: Literal["right", "wrong"] = "right"
     status: Literal["Active", "Disabled", "Unknown"] = "Active"
     allow: list[str] | None = None
     deny: list[str] = []
+    policy: RamPolicy | None = None
+
+    @model_validator(mode="after")
+    def _one_way_to_limit(self) -> CredentialsSpec:
+        if self.policy is not None and (self.allow is not None or self.deny):
+            raise PydanticCustomError("E116", 'either "policy", or "allow" and "deny"')
+        return self
 
 
 class VolumeGiven(_Model):
