@@ -31,7 +31,6 @@ class Recorder:
         return self.answer(request)
 
     def refuse(self, request: Request, error: OssError) -> Response:
-        self.requests.append(request)
         return Response(error.status, {"Content-Length": "0", "x-oss-err": error.code})
 
 
