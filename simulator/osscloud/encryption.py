@@ -114,7 +114,7 @@ def re_encrypted(headers: Mapping[str, str], encryption: Mapping[str, str]) -> M
     """The headers of an object that was written anew with that encryption: a copy does not take its source's."""
     if ALGORITHM not in headers and not encryption:
         return headers
-    return {name: value for name, value in headers.items() if name not in HEADERS} | encryption
+    return {name: value for name, value in headers.items() if name not in HEADERS} | dict(encryption)
 
 
 def encryption_headers(headers: Mapping[str, str]) -> dict[str, str]:

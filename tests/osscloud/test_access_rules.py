@@ -75,6 +75,8 @@ def test_the_black_list_beats_the_white_one(public: Client) -> None:
     put_referers(public, ("http://*.example.com",), ("http://bad.example.com",))
     assert visit(public, "http://good.example.com").status == 200
     assert visit(public, "http://bad.example.com/x").status == 403
+    put_referers(public, (), ("http://bad.example.com",), empty=False)
+    assert visit(public, None).status == visit(public, "http://anywhere").status == 200
 
 
 def test_a_path_is_cut_off_where_the_rules_say_so(public: Client) -> None:

@@ -83,6 +83,8 @@ def test_a_schema_takes_what_it_names(inner: str) -> None:
         "<One>x</One><Some><Class>a</Class></Some><Maybe>yes</Maybe>",
         "<One>x</One><Some><Class>a</Class></Some><Any>6</Any>",
         "<One>x</One><Some><Class>a</Class></Some><Any>many</Any>",
+        "<One>x</One><Some><Class>a</Class></Some><Any>0_1</Any>",
+        "<One>x</One><Some><Class>a</Class></Some><Any>\u0661</Any>",
         "<One>x</One><Some><Class>a</Class></Some><Other/>",
         "<One><Deep/></One><Some><Class>a</Class></Some>",
     ],

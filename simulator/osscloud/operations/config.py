@@ -135,8 +135,9 @@ def number(low: int = 0, high: int = 2**63 - 1) -> Leaf:
     """A whole number in low..high."""
 
     def read(value: str) -> int:
-        if not low <= (found := int(value)) <= high:
-            raise ValueError(f"{found} is not in {low}..{high}")
+        digits = value.removeprefix("-")
+        if not (digits.isascii() and digits.isdecimal() and low <= (found := int(value)) <= high):
+            raise ValueError(f"{value!r} is not a number in {low}..{high}")
         return found
 
     return read
