@@ -202,6 +202,8 @@ def test_nothing_but_reading_an_object_is_routed(client: Client, host: Callable[
     assert client.send("GET", "sub/", {"tagging": ""}).code == "NoSuchKey"
     assert client.send("HEAD", "sub/", {"objectMeta": ""}).status == 404
     assert client.send("GET", "abc", {"versionId": "CAEQ" + "0" * 20}).code == "NoSuchVersion"
+    assert client.send("GET", "sub/", {"versionId": "null"}).code == "NoSuchVersion"
+    assert client.send("HEAD", "sub/", {"versionId": "null"}).status == 404
     assert client.send("GET", "", {"prefix": "sub/"}).text("Prefix") == "sub/"
     assert client.copy("/demo/sub/", "copy").code == "NoSuchKey"
     assert client.send("DELETE", "sub/").status == 204
