@@ -170,6 +170,9 @@ class DataDirectory:
             _, recovered, _ = database.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
             if recovered < committed:
                 raise self._damaged(f"its write-ahead log has {recovered} readable pages of {committed}")
+            made = tuple(sql for (sql,) in database.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL"))
+            if made != SCHEMA:
+                raise self._damaged("its tables are not as they were made")
             for (problem,) in database.execute("PRAGMA integrity_check(1)"):
                 if problem != "ok":
                     raise self._damaged(problem)
@@ -177,7 +180,7 @@ class DataDirectory:
         except sqlite3.OperationalError as error:
             database.close()
             raise StateError(f"cannot use {self._path}: {error}") from error
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
             database.close()
             raise self._damaged(error) from error
         except BaseException:
@@ -201,7 +204,7 @@ class DataDirectory:
         store, accounts, clock = cloud.store, cloud.accounts, cloud.clock
         try:
             found = self._read(store, accounts)
-        except (sqlite3.DatabaseError, CodecError, UnicodeDecodeError) as error:
+        except (sqlite3.DatabaseError, ValueError, TypeError) as error:  # CodecError and UnicodeDecodeError among them
             raise self._damaged(error) from error
         self._blobs.sweep(found.files)
         with store.lock:

@@ -19,7 +19,7 @@ from collections import deque
 from collections.abc import Mapping
 from copy import copy
 from functools import partial
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 from osscloud.accounts import Accounts
 from osscloud.blob import Content, Piece, Pieces
@@ -129,7 +129,9 @@ class Journal:
             set_account_table(self._accounts, kind, watched)
 
     def detach(self) -> None:
-        """Commits, and lets the store go on in memory alone. Not while other threads use it."""
+        """Commits, and lets the store go on in memory alone. Not while other threads use it. Raises OssError
+        InternalError."""
+        self._missed = self._failure is not None
         self.commit()
         self._store.journal = None
         for bucket in self._store.buckets.values():
@@ -219,7 +221,7 @@ class Journal:
         try:
             return Pieces([self._blobs.write(body)])
         except OSError as error:
-            raise _refusal(error) from error
+            raise OssError("InternalError", f"The body cannot be written to the data directory: {error}") from error
 
     def _keep_content(self, holder: Version | Part, known: int | None = None) -> tuple[bytes | None, int | None]:
         """Writes what of a content is not written yet. The columns body and content; known: the latter so far."""
@@ -273,16 +275,21 @@ class Journal:
         if self._facts_changed():
             self._write_facts()
         if self._missed:
-            self._missed = False
             self._start_anew()
         if self._database.in_transaction:
             # What nobody referred to before the commit, the database does not refer to after it.
             released = self._blobs.released()
             self._attempt("COMMIT")
             if self._failure is not None:
-                self._missed = False
-                raise _refusal(self._failure)
+                self._give_up(self._failure)
             self._blobs.forget(released)
+
+    def _give_up(self, error: Exception) -> NoReturn:
+        """Until the next change, which tries again."""
+        self._missed = False
+        if self._database.in_transaction:
+            self._database.execute("ROLLBACK")
+        raise OssError("InternalError", f"The change cannot be written to the data directory: {error}")
 
     def _write_accounts(self) -> None:
         tables = account_tables(self._accounts)
@@ -336,7 +343,7 @@ class Journal:
 
     def _start_anew(self) -> None:
         """Writes the whole state in the place of what is there."""
-        self._failure = None
+        self._failure, self._missed = None, False
         if self._database.in_transaction:
             self._attempt("ROLLBACK")
         for table in TABLES:
@@ -349,9 +356,4 @@ class Journal:
         self._write_accounts()
         self._write_facts()
         if self._failure is not None:
-            self._missed = False
-            raise _refusal(self._failure)
-
-
-def _refusal(error: Exception) -> OssError:
-    return OssError("InternalError", f"The change cannot be written to the data directory: {error}")
+            self._give_up(self._failure)
