@@ -14,6 +14,9 @@ answers are JSON but for snapshots. Any thread.
     POST   /-/keys                 {"id", "secret", "account", "user", "policy"}, all optional; the key made
     POST   /-/keys/ID/disable      likewise enable
     DELETE /-/keys/ID
+    GET    /-/ram                  users, roles, policies, identity providers, without secrets
+    POST   /-/ram                  a document of `ram.document`: creates all that it names; what was created
+    PUT    /-/ram/instance-role    {"role", "account"}: the role of the metadata service, "" for none
     GET    /-/buckets              {"buckets": [names]}
     POST   /-/buckets              {"name", "versioning", "owner", "acl"}, all but the name optional
     DELETE /-/buckets/NAME         with everything in it
@@ -40,6 +43,7 @@ from osscloud.admin import Admin
 from osscloud.clock import Clock
 from osscloud.errors import OssError
 from osscloud.faults import Fault, FaultPlan
+from osscloud.instance import InstanceMetadata
 from osscloud.logquery import LogFilter, record_json
 from osscloud.message import Request, Response
 from osscloud.persistence.errors import StateError
@@ -70,6 +74,8 @@ class Cloud(Protocol):
     def clock(self) -> Clock: ...
     @property
     def faults(self) -> FaultPlan: ...
+    @property
+    def instance(self) -> InstanceMetadata: ...
     @property
     def store(self) -> Store: ...
     def resume_ids(self, number: int) -> None: ...
@@ -144,6 +150,8 @@ class Control:
                 return self._faults(request)
             case _, "keys", *rest if len(rest) < 3:
                 return self._keys(request, rest)
+            case _, "ram", *rest if rest in ([], ["instance-role"]):
+                return self._ram(request, rest)
             case _, "buckets", *rest if len(rest) < 2:
                 return self._buckets(request, rest)
             case "GET", "snapshot":
@@ -231,6 +239,27 @@ class Control:
         if policy is not None:
             accounts.set_policy(key.id, policy)
         return _key(accounts.keys[key.id])
+
+    def _ram(self, request: Request, rest: list[str]) -> dict[str, object]:
+        # pydantic takes its time to load, and a server shall start at once.
+        from osscloud.ram.document import describe, establish  # noqa: PLC0415
+
+        accounts = self._cloud.accounts
+        try:
+            match request.method, *rest:
+                case ("GET",):
+                    return describe(accounts)
+                case ("POST",):
+                    return establish(_body(request), accounts)
+                case "PUT", "instance-role":
+                    texts = _texts(_body(request), "role", "account")
+                    self._cloud.instance.attach(texts.get("role", ""), account=texts.get("account", ""))
+                    return {}
+        except KeyError as error:
+            raise _Refused(404, f"there is no role {error.args[0]!r}") from error
+        except ValueError as error:
+            raise _Refused(400, str(error)) from error
+        raise _not_possible(request)
 
     def _buckets(self, request: Request, rest: list[str]) -> dict[str, object]:
         admin = self._cloud.admin

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import Literal
 
-from osscloud import cors, sts, website
+from osscloud import cors, instance, sts, website
 from osscloud.accesslog import AccessLog, LogRecord
 from osscloud.accounts import Accounts
 from osscloud.addressing import Address, resolve
@@ -23,6 +23,7 @@ from osscloud.clock import Clock
 from osscloud.cost import FIRST_BYTE_MS, cost_ms
 from osscloud.errors import OssError
 from osscloud.faults import LOST, SPOILED, Fault, FaultedResponse, FaultPlan, throttle_code
+from osscloud.instance import InstanceMetadata
 from osscloud.lifecycle import evaluate
 from osscloud.message import Deferred, Request, Response
 from osscloud.mirror import NoOrigin, Origin
@@ -40,6 +41,8 @@ from osscloud.sts import StsService
 from osscloud.xml import error_document, http_date
 
 __all__ = ["Admin", "OssService", "ServiceConfig"]
+
+_OTHERS_BEGIN = ("", "?", "l")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +92,9 @@ class OssService:
     """One cloud.
 
     clock: its time. rng: source of every id and generated key, so that a seed repeats a run. accounts: keys, users,
-    roles and their policies. sts: gives out temporary credentials; `handle` passes on what is meant for it. access_log:
-    one record a request. faults: what shall go wrong. admin: the server-side view. cnames: custom domain (lower case)
-    to bucket. origin: how mirror rules reach other servers; without one they reach none.
+    roles and their policies. sts, instance: give out temporary credentials; `handle` passes on what is meant for them.
+    access_log: one record a request. faults: what shall go wrong. admin: the server-side view. cnames: custom domain
+    (lower case) to bucket. origin: how mirror rules reach other servers; without one they reach none.
     """
 
     def __init__(
@@ -102,6 +105,7 @@ class OssService:
         self.clock = clock
         self.accounts = Accounts(rng)
         self.sts = StsService(self.accounts, clock=clock, rng=rng)
+        self.instance = InstanceMetadata(self.accounts, clock)
         self.access_log = AccessLog(self.config.log_limit)
         self.faults = FaultPlan(clock)
         self._ids = Ids(rng)
@@ -163,12 +167,11 @@ class OssService:
         return answer.resume() if isinstance(answer, Deferred) else answer
 
     def _begin(self, request: Request, refusal: OssError | None) -> Response | Deferred:
-        # STS shares host and port; what it is asked is always "/".
-        if request.target[1:2] in ("", "?") and refusal is None and sts.addressed(request):
-            response = self.sts.handle(request)
-            if self._store.journal is not None:
-                self._store.settle()
-            return response
+        # STS and the metadata service share host and port: the one is always asked "/", the other "/latest/...".
+        if request.target[1:2] in _OTHERS_BEGIN and refusal is None:
+            other = self._other_service(request)
+            if other is not None:
+                return other
         if self.faults.down is not None:
             outage = self.faults.outage()
             if outage is not None:
@@ -200,6 +203,17 @@ class OssService:
             rest = answer.resume
             return Deferred(lambda: self._end(exchange, self._resume(exchange, rest), now))
         return self._end(exchange, answer, now)
+
+    def _other_service(self, request: Request) -> Response | None:
+        if sts.addressed(request):
+            response = self.sts.handle(request)
+        elif instance.addressed(request):
+            response = self.instance.handle(request)
+        else:
+            return None
+        if self._store.journal is not None:
+            self._store.settle()
+        return response
 
     def _resume(self, exchange: _Exchange, rest: Callable[[], Response]) -> Response:
         try:

@@ -28,7 +28,7 @@ from osscloud.ram.policy import PolicyError, combine, parse_text
 from osscloud.signing import acs
 from osscloud.xml import Document
 
-__all__ = ["VERSION", "StsCall", "StsService", "addressed"]
+__all__ = ["VERSION", "StsCall", "StsService", "addressed", "trusts"]
 
 VERSION = "2015-04-01"
 
@@ -389,7 +389,9 @@ def _duration(call: _Call, longest: int) -> int:
     return int(text)
 
 
-def _trust(role: Role, principals: frozenset[str], context: Mapping[str, str]) -> bool:
+def trusts(role: Role, principals: frozenset[str], context: Mapping[str, str]) -> bool:
+    """Whether a role's trust policy lets somebody assume it who is called one of these names ("RAM acs:ram::1:root",
+    "Service ecs.aliyuncs.com", "Federated ARN"). context: condition keys, as `condition.normalised` spells them."""
     policy = parse_text(role.trust, "trust")
     concerned = tuple(s for s in policy.statements if not principals.isdisjoint(s.principals))
     return bool(Policy(concerned).decide("sts:AssumeRole", role.arn, MappingContext(context)))
@@ -399,14 +401,14 @@ def _trusts_caller(role: Role, caller: _Caller, external_id: str | None) -> bool
     principals = {f"RAM acs:ram::{caller.key.account}:root", f"RAM {caller.arn}"}
     if caller.session is not None:
         principals.add(f"RAM acs:ram::{caller.session.account}:role/{caller.session.role}")
-    return _trust(role, frozenset(principals), {} if external_id is None else {"sts:externalid": external_id})
+    return trusts(role, frozenset(principals), {} if external_id is None else {"sts:externalid": external_id})
 
 
 def _trusts_token(role: Role, provider: OidcProvider, claims: Claims) -> bool:
     principals = frozenset({f"Federated {provider.arn}"})
     known = {"oidc:iss": claims.issuer, "oidc:sub": claims.subject}
     accepted = [audience for audience in claims.audiences if audience in provider.client_ids]
-    return any(_trust(role, principals, {**known, "oidc:aud": audience}) for audience in accepted)
+    return any(trusts(role, principals, {**known, "oidc:aud": audience}) for audience in accepted)
 
 
 def _checked(token: str, provider: OidcProvider, now: float) -> Claims:

@@ -30,12 +30,14 @@ _ARN = re.compile(r"acs:ram::(\d+):(role|user|oidc-provider)/(.+)")
 
 @dataclass(slots=True)
 class Directory:
-    """Everything `Ram` knows, by (account, name); policies are JSON text."""
+    """Everything `Ram` knows, by (account, name); policies are JSON text. instance_roles: "role" is the ARN of the role
+    that the metadata service gives credentials of."""
 
     users: dict[tuple[str, str], User] = field(default_factory=dict)
     roles: dict[tuple[str, str], Role] = field(default_factory=dict)
     policies: dict[tuple[str, str], str] = field(default_factory=dict)
     providers: dict[tuple[str, str], OidcProvider] = field(default_factory=dict)
+    instance_roles: dict[str, str] = field(default_factory=dict)
 
 
 class Ram:
