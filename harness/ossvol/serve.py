@@ -210,8 +210,8 @@ With Python:
       aws_access_key_id="{key.id}", aws_secret_access_key="{key.secret}",
       config=botocore.config.Config(request_checksum_calculation="when_required", s3={{"addressing_style": "path"}}))
 
-STS and RAM (AssumeRole, AssumeRoleWithOIDC, GetCallerIdentity; users and roles by the control interface):
-  ossfs-sim and SDKs take {endpoint} for the endpoint of STS too; STS_ENDPOINT={endpoint.removeprefix("http://")}
+STS, at the same endpoint (plain HTTP), and users and roles for it:
+  endpoint="{endpoint.removeprefix("http://")}", protocol="http" for SDKs; AssumeRole, AssumeRoleWithOIDC, GetCallerIdentity
   curl -H "Authorization: Bearer {token}" {endpoint}/-/ram -d '{{"users": [{{"name": "app", "keys": 1,
     "policies": ["AliyunOSSReadOnlyAccess"]}}]}}'
 
