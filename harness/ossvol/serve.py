@@ -211,7 +211,7 @@ With Python:
       config=botocore.config.Config(request_checksum_calculation="when_required", s3={{"addressing_style": "path"}}))
 
 STS, at the same endpoint (plain HTTP), and users and roles for it:
-  endpoint="{endpoint.removeprefix("http://")}", protocol="http" for SDKs; AssumeRole, AssumeRoleWithOIDC, GetCallerIdentity
+  for SDKs endpoint="{endpoint.removeprefix("http://")}", protocol="http"
   curl -H "Authorization: Bearer {token}" {endpoint}/-/ram -d '{{"users": [{{"name": "app", "keys": 1,
     "policies": ["AliyunOSSReadOnlyAccess"]}}]}}'
 
