@@ -222,6 +222,7 @@ class Connection(asyncio.Protocol):
         self._continue = False
         self._writable: asyncio.Future[None] | None = None
         self._unsent = 0
+        self._taken = False
         self._forget()
 
     def _forget(self) -> None:
@@ -230,7 +231,6 @@ class Connection(asyncio.Protocol):
         self._body: list[bytes] = []
         self._lines: list[tuple[bytes, bytes]] = []
         self._untaken = self._body_bytes = 0
-        self._taken = False
 
     # What asyncio calls
 
@@ -340,8 +340,8 @@ class Connection(asyncio.Protocol):
             raise _Refused(_TOO_LARGE)
         self._state = _BODY
         self._lines = []
-        self._taken = True
         self._untaken = 0
+        self._taken = True
         if "expect" in headers and headers["expect"].lower() == "100-continue":
             del headers["expect"]
             self._continue = True

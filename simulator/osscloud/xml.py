@@ -132,8 +132,9 @@ def parse(body: bytes | bytearray | memoryview, root: str) -> Element:
     """The root element of a request body; namespaces are dropped. root "" takes any. Raises OssError MalformedXML when
     the body is not XML, uses a DTD or entities, or has another root element."""
     try:
-        element: Element = fromstring(bytes(body))
-    except (ParseError, DefusedXmlException, ValueError) as error:
+        element: Element = fromstring(bytes(body), forbid_dtd=True)
+    except (ParseError, DefusedXmlException, ValueError, LookupError) as error:
+        # LookupError: an encoding that nobody knows.
         raise OssError("MalformedXML", extras={"ErrorDetail": str(error)}) from error
     for node in element.iter():
         if "}" in node.tag:
