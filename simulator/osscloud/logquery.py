@@ -10,7 +10,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import Literal, get_args
@@ -38,12 +38,13 @@ def parse_record(text: str) -> LogRecord:
     if not isinstance(known, dict):
         raise ValueError("not an object")
     caller = known.get("caller")
-    wanted = {field.name for field in fields(LogRecord)}
-    if missing := wanted - known.keys():
+    wanted = fields(LogRecord)
+    # What has a default came later: older files are read as well.
+    if missing := {field.name for field in wanted if field.default is MISSING} - known.keys():
         raise ValueError(f"no {', '.join(sorted(missing))}")
-    values = {name: known[name] for name in wanted}
-    for field in fields(LogRecord):
-        value = values[field.name]
+    values = {field.name: known[field.name] for field in wanted if field.name in known}
+    for field in wanted:
+        value = values.get(field.name, field.default)
         if field.type in _TYPES and not isinstance(value, _TYPES[str(field.type)]):
             raise ValueError(f"{field.name} cannot be {value!r}")
     if caller is not None:
