@@ -350,6 +350,10 @@ def _errors() -> Iterator[None]:
 
     try:
         yield
+    except BrokenPipeError as error:
+        # Whoever read our output has had enough of it; what Python still has to flush goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(ExitCode.OK) from error
     except ScenarioErrors as errors:
         _fail("\n".join(str(problem) for problem in errors.problems), ExitCode.USAGE)
     except UsageError as error:
@@ -367,10 +371,6 @@ def main() -> None:
     """Entry point of the console script. Exits; an exception that nobody expected is exit code 3 and a traceback."""
     try:
         app()
-    except BrokenPipeError:
-        # Whoever read our output has had enough of it; what Python still has to flush goes nowhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(ExitCode.OK)
     except Exception:  # noqa: BLE001 - the outermost frame: a defect must not look like a failed scenario (1)
         import traceback
 

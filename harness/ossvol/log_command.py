@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json as json_module
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,12 +14,19 @@ from typing import TYPE_CHECKING
 from ossvol.errors import UsageError
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from osscloud.accesslog import LogRecord
     from osscloud.logquery import Group
 
 __all__ = ["log"]
+
+_RECORD_COLUMNS = (
+    "time", "operation", "bucket", "object", "http_status", "error_code", "ec", "cost_ms", "client_ip", "user_agent",
+    "request_id", "process",
+)  # fmt: skip
+_NUMBERS = ("requests", "errors", "faults", "bytes_in", "bytes_out", "scanned", "cost_ms")
+_WIDE = 180  # columns of a terminal from which on there is room for all
+_LEFT_OUT = {"bucket", "ec", "cost_ms", "client_ip", "user_agent", "request_id", "bytes_in", "scanned", "first"}
+_RIGHT = {*_NUMBERS, "http_status"}
 
 
 def log(
@@ -48,7 +55,7 @@ def log(
         )
         print(json_module.dumps({"version": 1, **found}))
     else:
-        _print(_group_table(groups, group_by) if group_by else _record_table(records))
+        _print(_group_rows(groups, group_by) if group_by else _record_rows(records))
         faults = sum(record.fault for record in records)
         print(f"{len(records)} records" + (f", {faults} of them made by the fault plan" if faults else ""))
 
@@ -100,31 +107,16 @@ def _time(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
 
 
-def _table(*columns: str, right: Sequence[str] = ()) -> Table:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for name in columns:
-        table.add_column(name, justify="right" if name in right else "left", overflow="fold")
-    return table
-
-
 def _shown(text: str) -> str:
     """Printable whatever a client sent."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
 
 
-def _record_table(records: Sequence[LogRecord]) -> Table:
-    from rich.text import Text
-
-    table = _table(
-        "time", "operation", "bucket", "object", "http_status", "error_code", "ec", "ms", "client_ip", "user_agent",
-        "request_id", "process", right=("http_status", "ms"),
-    )  # fmt: skip
+def _record_rows(records: Sequence[LogRecord]) -> Iterator[tuple[str, ...]]:
+    yield _RECORD_COLUMNS
     for record in records:
         caller = record.caller
-        cells = [
+        yield (
             _time(record.time),
             record.operation,
             record.bucket or "-",
@@ -137,29 +129,39 @@ def _record_table(records: Sequence[LogRecord]) -> Table:
             record.user_agent or "-",
             record.request_id,
             "-" if caller is None else f"{caller.operation} by {caller.command or '?'}[{caller.pid}]",
-        ]
-        table.add_row(*(Text(_shown(cell)) for cell in cells))
-    return table
+        )
 
 
-def _group_table(groups: Sequence[Group], by: str) -> Table:
-    from rich.text import Text
-
-    numbers = ("requests", "errors", "faults", "bytes_in", "bytes_out", "scanned", "cost_ms")
-    table = _table(by, *numbers, "first", "last", right=numbers)
+def _group_rows(groups: Sequence[Group], by: str) -> Iterator[tuple[str, ...]]:
+    yield by, *_NUMBERS, "first", "last"
     for one in groups:
-        cells = [one.name, *(f"{getattr(one, name):.0f}" for name in numbers), _time(one.first), _time(one.last)]
-        table.add_row(*(Text(_shown(cell)) for cell in cells))
-    return table
+        yield one.name, *(f"{getattr(one, name):.0f}" for name in _NUMBERS), _time(one.first), _time(one.last)
 
 
-def _print(table: Table) -> None:
+def _print(rows: Iterator[tuple[str, ...]]) -> None:
+    """The first row is the head. On a terminal what fits its width, elsewhere all, a line a row."""
+    head, *body = ([_shown(cell) for cell in row] for row in rows)
+    if not sys.stdout.isatty():
+        widths = [max(map(len, column)) for column in zip(head, *body, strict=True)]
+        for row in (head, *body):
+            cells = (
+                cell.rjust(width) if name in _RIGHT else cell.ljust(width)
+                for name, cell, width in zip(head, row, widths, strict=True)
+            )
+            print("  ".join(cells).rstrip())
+        return
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
 
     from ossvol.config import colour_wanted
 
-    # Where nobody sees a terminal's width, lines are as long as they are.
-    console = Console(no_color=not colour_wanted(), width=None if sys.stdout.isatty() else 10_000)
-    with console.capture() as capture:
-        console.print(table)
-    print("\n".join(line.rstrip() for line in capture.get().splitlines()))
+    console = Console(no_color=not colour_wanted())
+    shown = [n for n, name in enumerate(head) if console.width >= _WIDE or name not in _LEFT_OUT]
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for name in (head[n] for n in shown):
+        table.add_column(name, justify="right" if name in _RIGHT else "left", overflow="fold")
+    for row in body:
+        table.add_row(*(Text(row[n]) for n in shown))
+    console.print(table)
