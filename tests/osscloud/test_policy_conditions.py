@@ -61,6 +61,29 @@ def test_each_operator_tells_what_it_means(operator: str, values: object, yes: s
 
 def test_wildcards_in_a_policy_take_no_time_to_fail() -> None:
     assert not holds("StringLike", "*" * 500 + "b", "a" * 5000)
+    assert not holds("StringLike", "*a" * 200 + "*b", "a" * 2000)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "matches"),
+    [
+        ("", "", True),
+        ("", "a", False),
+        ("*", "", True),
+        ("**", "a/b", True),
+        ("a*", "a", True),
+        ("*ab*ab", "abab", True),
+        ("*ab*ab", "ab", False),
+        ("*ab*b", "ababb", True),
+        ("a*b?c*d", "a_b_c_b_cd", True),
+        ("a*b?c*d", "a_bc_d", False),
+        ("*.t?t", "x.tat.txt", True),
+        ("a.c", "abc", False),
+        ("a\nb*", "a\nb\n", True),
+    ],
+)
+def test_wildcards_stand_for_runs_and_for_single_characters(pattern: str, text: str, matches: bool) -> None:
+    assert holds("StringLike", pattern, text) is matches
 
 
 @pytest.fixture

@@ -45,9 +45,13 @@ NO_CONTEXT = MappingContext({})
 @lru_cache(maxsize=4096)
 def wildcard(pattern: str, flags: int = 0) -> re.Pattern[str]:
     """`*` matches any run of characters (with "/"), `?` exactly one; nothing else is special."""
-    # Runs of "*" mean one; kept apart they would backtrack for ever.
-    parts = (".*" if c == "*" else "." if c == "?" else re.escape(c) for c in re.sub(r"\*+", "*", pattern))
-    return re.compile("".join(parts), re.DOTALL | flags)
+    first, *others = ("".join("." if c == "?" else re.escape(c) for c in part) for part in pattern.split("*"))
+    if not others:
+        return re.compile(first, re.DOTALL | flags)
+    *middle, last = others
+    # The leftmost place is as good as any for all but the last part. Atomic groups keep it: a policy must not be able
+    # to make the expression try every combination of places.
+    return re.compile(first + "".join(f"(?>.*?{part})" for part in middle if part) + f".*{last}", re.DOTALL | flags)
 
 
 def normalised(key: str) -> str:
