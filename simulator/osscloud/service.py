@@ -42,7 +42,8 @@ from osscloud.xml import error_document, http_date
 
 __all__ = ["Admin", "OssService", "ServiceConfig"]
 
-_OTHERS_BEGIN = ("", "?", "l")
+# What follows the first slash of a request that may be another service's; "" is in every text.
+_OTHERS_BEGIN = "?l"
 
 
 @dataclass(frozen=True, slots=True)
