@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 import json
+import sys
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ from defusedxml.ElementTree import fromstring
 from osscloud.accounts import DEFAULT_ACCOUNT, AccessKey
 from osscloud.clock import VirtualClock
 from osscloud.message import Request, Response
-from osscloud.oidc import Issuer
+from osscloud.oidc import Issuer, MissingDependency
 from osscloud.ram.entity import Session
 from osscloud.service import OssService
 
@@ -503,3 +504,15 @@ def test_mistakes_around_a_token_have_their_codes(
 ) -> None:
     answer = with_token(oss, issuer.token(SUBJECT), **params)
     assert (answer[0], answer[1]["Code"]) == (status, code)
+
+
+def test_without_pyjwt_a_token_is_refused_with_the_remedy(
+    oss: OssService, issuer: Issuer, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = issuer.token(SUBJECT)
+    monkeypatch.setitem(sys.modules, "jwt", None)
+    status, answer = with_token(oss, token)
+    assert (status, answer["Code"]) == (500, "InternalError")
+    assert "pip install 'ossvol[rrsa]'" in str(answer["Message"])
+    with pytest.raises(MissingDependency):
+        Issuer(CLUSTER, clock=clock)
