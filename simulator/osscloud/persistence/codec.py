@@ -13,12 +13,13 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import cast
 
-__all__ = ["CodecError", "Kinds", "decode", "dumps", "encode", "loads"]
+__all__ = ["CodecError", "Kinds", "decode", "dumps", "encode", "loads", "write"]
 
 Kinds = Mapping[str, type]
 """The dataclasses that may be read, by the name that they have in the text."""
 
-_ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
+
+_PLAIN = {str, int, float, bool, type(None)}
 
 
 class CodecError(ValueError):
@@ -37,8 +38,9 @@ def encode(value: object) -> object:
     if isinstance(value, bytes):
         return {"$bytes": b64encode(value).decode()}
     if isinstance(value, dict):
-        if all(isinstance(key, str) and not key.startswith("$") for key in value):
-            return {key: encode(item) for key, item in value.items()}
+        kinds = {type(item) for item in value.values()}
+        if all(type(key) is str and key[:1] != "$" for key in value):
+            return value if kinds <= _PLAIN else {key: encode(item) for key, item in value.items()}
         return {"$dict": [[encode(key), encode(item)] for key, item in value.items()]}
     if is_dataclass(value) and not isinstance(value, type):
         known = {field.name: encode(getattr(value, field.name)) for field in fields(value)}
@@ -76,7 +78,11 @@ def decode(value: object, kinds: Kinds) -> object:
 
 def dumps(value: object) -> str:
     """The value as ASCII text on one line. Raises TypeError."""
-    return _ENCODER.encode(encode(value))
+    return write(encode(value))
+
+
+write = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+"""What `encode` made as text."""
 
 
 def loads(text: str | bytes, kinds: Kinds) -> object:

@@ -39,7 +39,7 @@ from osscloud.persistence.state import (
     version_text,
 )
 from osscloud.persistence.watch import CommittingLock, WatchedTable
-from osscloud.store import Bucket, Part, Store, Upload, Version
+from osscloud.store import UNVERSIONED, Bucket, Part, Store, Upload, Version
 
 __all__ = ["INLINE_LIMIT", "Journal", "Known"]
 
@@ -61,6 +61,11 @@ _DROP_BUCKET = "DELETE FROM bucket WHERE id = ?"
 _PUT_VERSION = "INSERT OR REPLACE INTO version VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _FIND_VERSION = "SELECT content FROM version WHERE bucket = ? AND key = ? AND id = ?"
 _SET_VERSION = "UPDATE version SET text = ?, body = ?, content = ?, sum = ? WHERE bucket = ? AND key = ? AND id = ?"
+# For a key that has one version at most, which place it has is of no matter.
+_ONLY_VERSION = (
+    "INSERT INTO version VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (bucket, key, id) "
+    "DO UPDATE SET text = excluded.text, body = excluded.body, content = excluded.content, sum = excluded.sum"
+)
 _DROP_VERSION = "DELETE FROM version WHERE bucket = ? AND key = ? AND id = ?"
 _PUT_UPLOAD = "INSERT INTO upload VALUES (?, ?, ?, ?, ?, ?)"
 _DROP_UPLOAD = "DELETE FROM upload WHERE bucket = ? AND key = ? AND id = ?"
@@ -69,7 +74,6 @@ _PUT_PART = (
 )
 _PUT_PIECE = "INSERT INTO piece VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _LAST_PIECE = "SELECT max(number) FROM piece WHERE content = ?"
-_DROP_PIECES = "DELETE FROM piece WHERE content = ?"
 
 
 class Movable(Protocol):
@@ -115,6 +119,7 @@ class Journal:
         self._missed = False
         self._changed: deque[tuple[str, object]] = deque()
         self._facts: dict[str, object] = {}
+        self._fact_names = tuple(name for name, _ in store_facts(store))
         with store.lock:
             self._facts = self._current_facts()
             self._watch()
@@ -150,10 +155,13 @@ class Journal:
         return facts
 
     def _facts_changed(self) -> bool:
-        known = self._facts
+        known, store = self._facts, self._store
         if self._clock is not None and self._clock.offset != known["clock offset"]:
             return True
-        return any(known[name] != value for name, value in store_facts(self._store))
+        for name in self._fact_names:  # noqa: SIM110 - at the end of each request: any() costs more than the loop
+            if getattr(store, name) != known[name]:
+                return True
+        return False
 
     # What happened
 
@@ -183,7 +191,8 @@ class Journal:
         text = version_text(version)
         self._last += 1
         total = checksum(identity, key, version.version_id, text, body, content)
-        self._do(_PUT_VERSION, self._last, identity, key, version.version_id, text, body, content, total)
+        statement = _ONLY_VERSION if bucket.versioning == UNVERSIONED else _PUT_VERSION
+        self._do(statement, self._last, identity, key, version.version_id, text, body, content, total)
 
     def version_changed(self, bucket: Bucket, version: Version) -> None:
         place = self._bucket_ids[bucket.name], version.key.encode(), version.version_id
@@ -227,8 +236,6 @@ class Journal:
         """Writes what of a content is not written yet. The columns body and content; known: the latter so far."""
         content = holder.content
         if isinstance(content, bytes) and len(content) <= INLINE_LIMIT:
-            if known is not None:
-                self._do(_DROP_PIECES, known)
             return content, None
         try:
             pieces = [

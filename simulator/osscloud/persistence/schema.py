@@ -36,6 +36,9 @@ SCHEMA = (
         stop INTEGER, sum INTEGER NOT NULL, PRIMARY KEY (content, number))""",
     """CREATE TRIGGER version_gone AFTER DELETE ON version WHEN old.content IS NOT NULL
         BEGIN DELETE FROM piece WHERE content = old.content; END""",
+    """CREATE TRIGGER version_rewritten AFTER UPDATE OF content ON version
+        WHEN old.content IS NOT NULL AND old.content IS NOT new.content
+        BEGIN DELETE FROM piece WHERE content = old.content; END""",
     """CREATE TRIGGER part_gone AFTER DELETE ON part WHEN old.content IS NOT NULL
         BEGIN DELETE FROM piece WHERE content = old.content; END""",
     """CREATE TRIGGER upload_gone AFTER DELETE ON upload BEGIN DELETE FROM part WHERE upload = old.place; END""",

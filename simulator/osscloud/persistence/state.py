@@ -16,7 +16,7 @@ from osscloud import accounts as accounts_module
 from osscloud import store as store_module
 from osscloud.accounts import Accounts
 from osscloud.blob import Content
-from osscloud.persistence.codec import CodecError, Kinds, decode, dumps, loads
+from osscloud.persistence.codec import CodecError, Kinds, decode, dumps, encode, loads, write
 from osscloud.ram import entity
 from osscloud.store import Bucket, Part, Store, Upload, Version
 
@@ -72,12 +72,13 @@ def _version_defaults() -> dict[str, object]:
 
 
 def _text(value: object, defaults: Mapping[str, object]) -> str:
-    known = {}
+    known: dict[str, object] = {}
     for name, default in defaults.items():
         found = getattr(value, name)
-        if found != default:
-            known[name] = dict(found) if isinstance(found, Mapping) else found
-    return dumps(known)
+        if found is not default and found != default:
+            # Most values are plain texts and numbers: this is what each PUT waits for.
+            known[name] = found if type(found) in (str, int) else encode(found)
+    return write(known)
 
 
 def _fill(value: object, text: Written, defaults: Mapping[str, object]) -> None:
