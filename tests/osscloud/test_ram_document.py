@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import random
+from io import BytesIO
 
 import pytest
 
 from osscloud.clock import AdjustableClock, VirtualClock
 from osscloud.control import Control
 from osscloud.message import Request
+from osscloud.persistence.snapshot import load, save
 from osscloud.service import OssService
 
 TRUST = {"Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "ecs.aliyuncs.com"}}]}
@@ -101,3 +103,21 @@ def test_paths_and_verbs_that_are_not_there(served: Served) -> None:
     assert served.call("GET", "ram/users")[0] == 404
     assert served.call("PUT", "ram/instance-role", {"role": "nobody"})[0] == 404
     assert served.call("POST", "ram", [1])[0] == 400
+
+
+def test_a_snapshot_keeps_users_roles_and_temporary_credentials(served: Served) -> None:
+    served.call("POST", "ram", DOCUMENT)
+    served.call("PUT", "ram/instance-role", {"role": "volumes"})
+    accounts = served.service.accounts
+    role = accounts.ram.role("volumes")
+    assert role is not None
+    session = accounts.open_session(role, "s", expires=5000.0, now=1000.0)
+    file = BytesIO()
+    save(served.service, file)
+    file.seek(0)
+    other = Served()
+    load(other.service, file, "the file")
+    assert other.service.accounts.session(session.access_key_id) == session
+    assert other.service.accounts.ram.directory == accounts.ram.directory
+    assert other.service.accounts.keys == accounts.keys
+    assert other.call("GET", "ram") == served.call("GET", "ram")
