@@ -350,6 +350,31 @@ def _(step: model.VersioningStep, env: Environment, seen: Observation) -> None:
 
 
 @perform.register
+def _(step: model.WebsiteStep, env: Environment, seen: Observation) -> None:
+    env.set_website(step.website)
+
+
+@perform.register
+def _(step: model.MirrorStep, env: Environment, seen: Observation) -> None:
+    env.set_mirror(step.mirror)
+
+
+@perform.register
+def _(step: model.OriginPutStep, env: Environment, seen: Observation) -> None:
+    env.origin.put(
+        step.origin_put,
+        content_of_size(step.size) if step.size is not None else (step.body or "").encode(),
+        content_type=step.content_type or default_content_type(step.origin_put, "sdk"),
+        acl=step.acl,
+    )
+
+
+@perform.register
+def _(step: model.OriginDeleteStep, env: Environment, seen: Observation) -> None:
+    env.origin.delete(step.origin_delete)
+
+
+@perform.register
 def _(step: model.AdvanceStep, env: Environment, seen: Observation) -> None:
     env.engine.advance(step.advance)
 

@@ -5,6 +5,7 @@ Only the command line: each command imports what it needs when it runs, so that 
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -177,6 +178,16 @@ def serve(
     access_key_id: Annotated[str, typer.Option(metavar="ID", help="Default: generated.")] = "",
     access_key_secret: Annotated[str, typer.Option(metavar="SECRET", help="Default: generated.")] = "",
     access_log: Annotated[str | None, typer.Option(metavar="FILE", help="Append one JSON object a request.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Keep everything here; survives kill -9. Default: in memory.")
+    ] = None,
+    sync: Annotated[bool, typer.Option("--sync", help="With --data: survives power loss as well; slower.")] = False,
+    snapshot: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Start from what ossvol snapshot save wrote.")
+    ] = None,
+    real_latency: Annotated[
+        bool, typer.Option("--real-latency", help="Answers take as long as their simulated cost says.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="First line: endpoint and keys as JSON.")] = False,
 ) -> None:
     """Serve the fake OSS cloud alone, until Ctrl-C."""
@@ -191,9 +202,94 @@ def serve(
             access_key_id=access_key_id,
             access_key_secret=access_key_secret,
             access_log=access_log,
+            data=data,
+            synced=sync,
+            snapshot=snapshot,
+            real_latency=real_latency,
             json=json,
         )
     raise typer.Exit(code)
+
+
+Endpoint = Annotated[str, typer.Option(metavar="URL", help="A running ossvol serve.")]
+Token = Annotated[str, typer.Option("--control-token", metavar="T", help="What it printed as control token.")]
+Data = Annotated[Path | None, typer.Option(metavar="DIR", help="A data directory that nobody serves right now.")]
+
+snapshot_app = typer.Typer(help="Save the whole state of a cloud to one file, and load it.", no_args_is_help=True)
+app.add_typer(snapshot_app, name="snapshot")
+
+
+@snapshot_app.command("save")
+def snapshot_save(
+    file: Annotated[Path, typer.Argument(metavar="FILE")],
+    *,
+    endpoint: Endpoint = "",
+    token: Token = "",
+    data: Data = None,
+    json: Json = False,
+) -> None:
+    """Write the whole state to FILE: objects, versions, uploads, configurations, accounts, moved time."""
+    from ossvol.snapshot_command import save
+
+    with _errors():
+        save(file, endpoint=endpoint, token=token, data=data, json=json)
+
+
+@snapshot_app.command("load")
+def snapshot_load(
+    file: Annotated[Path, typer.Argument(metavar="FILE")],
+    *,
+    endpoint: Endpoint = "",
+    token: Token = "",
+    data: Data = None,
+    json: Json = False,
+) -> None:
+    """Put the state in FILE in the place of what is there; access keys as well."""
+    from ossvol.snapshot_command import load
+
+    with _errors():
+        load(file, endpoint=endpoint, token=token, data=data, json=json)
+
+
+@app.command()
+def log(
+    *,
+    endpoint: Endpoint = "",
+    token: Token = "",
+    file: Annotated[Path | None, typer.Option(metavar="FILE", help="What ossvol serve --access-log wrote.")] = None,
+    operation: Annotated[str, typer.Option(metavar="NAME", help="GetObject, HeadObject, GetBucket, ...")] = "",
+    bucket: Annotated[str, typer.Option(metavar="NAME")] = "",
+    object_: Annotated[str, typer.Option("--object", metavar="GLOB", help="Keys like this: 'data/*'.")] = "",
+    status: Annotated[str, typer.Option(metavar="S", help="404, 4xx, 400-403; several with commas.")] = "",
+    error_code: Annotated[str, typer.Option(metavar="CODE", help="NoSuchKey, ...")] = "",
+    user_agent: Annotated[str, typer.Option(metavar="PREFIX", help="Those that start so.")] = "",
+    client_ip: Annotated[str, typer.Option(metavar="IP")] = "",
+    request_id: Annotated[str, typer.Option(metavar="ID")] = "",
+    since: Annotated[str, typer.Option(metavar="T", help="2024-09-03T08:00:00Z, or how long ago: 10m.")] = "",
+    until: Annotated[str, typer.Option(metavar="T", help="Likewise; without that moment itself.")] = "",
+    group_by: Annotated[
+        str, typer.Option(metavar="WHAT", help="process, file-operation, user-agent or operation.")
+    ] = "",
+    json: Json = False,
+) -> None:
+    """Ask the access log: who sent which requests, with which result."""
+    from ossvol.log_command import log as print_log
+
+    filters = {
+        "operation": operation,
+        "bucket": bucket,
+        "object": object_,
+        "status": status,
+        "error_code": error_code,
+        "user_agent": user_agent,
+        "client_ip": client_ip,
+        "request_id": request_id,
+        "since": since,
+        "until": until,
+    }
+    with _errors():
+        print_log(filters, endpoint=endpoint, token=token, file=file, group_by=group_by, json=json)
+        sys.stdout.flush()
 
 
 @app.command()
@@ -254,6 +350,10 @@ def _errors() -> Iterator[None]:
 
     try:
         yield
+    except BrokenPipeError as error:
+        # Whoever read our output has had enough of it; what Python still has to flush goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(ExitCode.OK) from error
     except ScenarioErrors as errors:
         _fail("\n".join(str(problem) for problem in errors.problems), ExitCode.USAGE)
     except UsageError as error:

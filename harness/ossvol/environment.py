@@ -1,10 +1,11 @@
-"""What a scenario's `given` describes, made real on one engine: bucket, objects, access key, volumes, containers.
+"""What a scenario's `given` describes, made real on one engine: bucket, objects, origin, key, volumes, containers.
 
 One environment serves one replay and is closed afterwards. Used from the runner's thread only.
 """
 
 from __future__ import annotations
 
+import json
 import mimetypes
 import stat
 from collections.abc import Iterator, Mapping
@@ -12,13 +13,24 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from osscluster.volume import Stat, Syscalls, Volume, VolumeSpec
+from ossvol.hosting import website_document
 from ossvol.other_client import OtherClient
-from ossvol.scenario.model import ContainerSpec, Given, MountChange, ObjectSpec, VolumeGiven
+from ossvol.scenario.model import (
+    ContainerSpec,
+    Given,
+    MirrorSpec,
+    MountChange,
+    ObjectSpec,
+    OriginSpec,
+    VolumeGiven,
+    WebsiteSpec,
+)
 
 if TYPE_CHECKING:
     from osscloud.accounts import AccessKey, Policy
     from osscluster.cloud import Cloud
     from osscluster.volume import Engine
+    from ossvol.origin import S3Bucket
 
 __all__ = ["Environment", "Handle", "MountedVolume", "StepImpossible", "content_of_size", "default_content_type"]
 
@@ -68,6 +80,13 @@ class Environment:
         cloud.admin.create_bucket(self.bucket, versioning=given.bucket.versioning or "")
         for entry in given.objects:
             self._put_given(entry)
+        self._origin = self._open_origin(given.origin)
+        self._website = given.bucket.website
+        self._mirror = given.bucket.mirror
+        if self._website is not None or self._mirror is not None:
+            self._host()
+        if given.bucket.policy is not None:
+            self.other_client.configure(self.bucket, "policy", json.dumps(given.bucket.policy).encode())
         self.volumes = {
             name: MountedVolume(name, self._spec(volume, version)) for name, volume in self._given_volumes().items()
         }
@@ -78,13 +97,24 @@ class Environment:
         accounts = self.cloud.service.accounts
         key = accounts.create_key()
         wanted = self.given.credentials
-        if wanted.allow is not None or wanted.deny:
+        if wanted.policy is not None:
+            accounts.set_policy(key.id, self._named_policy(wanted.policy))
+        elif wanted.allow is not None or wanted.deny:
             accounts.set_policy(key.id, self._policy(wanted.allow, wanted.deny))
+        key = accounts.find(key.id) or key
         if wanted.status == "Disabled":
             accounts.disable(key.id)
         elif wanted.status == "Unknown":
             accounts.delete(key.id)
         return key
+
+    @staticmethod
+    def _named_policy(policy: str | dict[str, object]) -> Policy:
+        from osscloud.accounts import Policy
+        from osscloud.ram.policy import parse_text
+        from osscloud.ram.system import SYSTEM_POLICIES
+
+        return parse_text(SYSTEM_POLICIES[policy]) if isinstance(policy, str) else Policy.parse(policy)
 
     def _policy(self, allow: list[str] | None, deny: list[str]) -> Policy:
         from osscloud.accounts import Policy, Statement
@@ -100,10 +130,11 @@ class Environment:
         return f"{self.bucket}:{self.key.id}:{secret}\n"
 
     def rotate_key(self) -> None:
-        """A new key replaces the one in use, which is disabled; the password file has the new one from now on."""
+        """A new key of the same user replaces the one in use, which is disabled; the password file has the new one from
+        now on."""
         accounts = self.cloud.service.accounts
         old = self.key
-        self.key = accounts.create_key()
+        self.key = accounts.create_key(account=old.account, user=old.user)
         self._secret_wrong = False
         if accounts.find(old.id) is not None:
             accounts.disable(old.id)
@@ -150,6 +181,51 @@ class Environment:
             "gid": str(entry.gid or 0),
             "mtime": now,
         }
+
+    def set_website(self, website: WebsiteSpec | None) -> None:
+        """Static website hosting as given, or none. Raises OSError when the cloud refuses it."""
+        self._website = website
+        self._host()
+
+    def set_mirror(self, mirror: MirrorSpec | None) -> None:
+        """The mirror rule as given, or none. Raises OSError when the cloud refuses it."""
+        self._mirror = mirror
+        self._host()
+
+    def _host(self) -> None:
+        document = website_document(self._website, self._mirror, self._origin_url())
+        self.other_client.configure(self.bucket, "website", document)
+
+    # --- the origin ---
+
+    def _open_origin(self, given: OriginSpec | None) -> S3Bucket | None:
+        if given is None or given.s3 is None:
+            return None
+        from ossvol.origin import open_bucket
+
+        origin = open_bucket(given.s3.server, given.s3.bucket)
+        for entry in given.s3.objects:
+            body = content_of_size(entry.size) if entry.size is not None else (entry.body or "").encode()
+            kind = entry.content_type or default_content_type(entry.key, "sdk")
+            origin.put(entry.key, body, content_type=kind, acl=entry.acl)
+        return origin
+
+    def _origin_url(self) -> str:
+        if self._origin is not None:
+            return self._origin.url
+        return (self.given.origin.url if self.given.origin is not None else None) or ""
+
+    @property
+    def origin(self) -> S3Bucket:
+        """The S3 origin under given; the linter has seen that there is one."""
+        if self._origin is None:
+            raise StepImpossible('there is no origin: add one with "s3" to "given"')
+        return self._origin
+
+    def close(self) -> None:
+        """Removes what the environment has outside of its engine; safe to call twice."""
+        if self._origin is not None:
+            self._origin.close()
 
     # --- volumes and containers ---
 

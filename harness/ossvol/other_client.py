@@ -1,7 +1,7 @@
 """Another client of the bucket, as an SDK is: signed requests, straight to the service, logged under its own name.
 
-Used by scenario steps that must show what somebody without a mount sees and pays. Not a general OSS client: head and
-list. Called from the runner's thread.
+Used by scenario steps that must show what somebody without a mount sees and pays. Not a general OSS client: head, list
+and configurations of the bucket. Called from the runner's thread.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["OtherClient"]
 
 _USER_AGENT = "aliyun-sdk-python/2.19.1(Linux/ossvol)"
-_SIGNED = ("continuation-token",)
+_SIGNED = ("continuation-token", "policy", "website")
 
 
 class OtherClient:
@@ -55,7 +55,13 @@ class OtherClient:
             if not token:
                 return keys
 
-    def _send(self, method: str, bucket: str, key: str, params: Mapping[str, str] | None = None) -> Response:
+    def configure(self, bucket: str, name: str, document: bytes | None) -> None:
+        """PutBucketWebsite and the like, by the name of the sub-resource; None deletes the configuration."""
+        self._send("DELETE" if document is None else "PUT", bucket, "", {name: ""}, document or b"")
+
+    def _send(
+        self, method: str, bucket: str, key: str, params: Mapping[str, str] | None = None, body: bytes = b""
+    ) -> Response:
         params = params or {}
         date = email.utils.formatdate(self._clock.now(), usegmt=True)
         signed = "&".join(f"{k}={v}" if v else k for k, v in sorted(params.items()) if k in _SIGNED)
@@ -69,9 +75,9 @@ class OtherClient:
             "date": date,
             "user-agent": _USER_AGENT,
             "authorization": f"OSS {self._key.id}:{signature}",
-            "content-length": "0",
+            "content-length": str(len(body)),
         }
-        response = self._service.handle(Request(method, target, headers))
+        response = self._service.handle(Request(method, target, headers, body))
         if response.status >= 400:
             code = {404: errno.ENOENT, 403: errno.EPERM}.get(response.status, errno.EIO)
             detail = response.header("x-oss-err") or f"HTTP {response.status}"

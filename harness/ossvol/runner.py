@@ -222,7 +222,9 @@ class Runner:
         self.close()
         engine = make_engine(self.options.via, ossfs=self.options.ossfs or None)
         self._open.callback(engine.close)
-        return Environment(engine, engine.cloud, loaded.scenario.given, version)
+        environment = Environment(engine, engine.cloud, loaded.scenario.given, version)
+        self._open.callback(environment.close)
+        return environment
 
     def _replay(self, env: Environment, loaded: LoadedScenario, branch: str) -> Failure | None:
         """The implicit mount and `when`."""

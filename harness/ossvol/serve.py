@@ -14,13 +14,16 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from ossvol.errors import UsageError
+from ossvol.keeping import kept, load_file
 
 if TYPE_CHECKING:
     from osscloud.accesslog import AccessLog
     from osscloud.accounts import AccessKey
+    from osscloud.service import OssService
 
 __all__ = ["serve"]
 
@@ -38,22 +41,32 @@ def serve(
     access_key_id: str = "",
     access_key_secret: str = "",
     access_log: str | None = None,
+    data: Path | None = None,
+    synced: bool = False,
+    snapshot: Path | None = None,
+    real_latency: bool = False,
     json: bool = False,
     stdout: TextIO | None = None,
 ) -> int:
-    """Serves a new, empty cloud until SIGINT or SIGTERM; returns 0.
+    """Serves a cloud until SIGINT or SIGTERM; returns 0.
 
-    port: 0 takes a free one. buckets: names of buckets to create. access_key_id, access_key_secret: generated when
-    empty. access_log: file that gets one JSON object a request, appended. json: the first line on stdout is
-    {"endpoint", "region", "access_key_id", "access_key_secret", "control_token", "pid"} and nothing follows; otherwise
-    the same for people, with commands to try.
+    data: directory that keeps it: what was acknowledged outlives the process, however that ends; synced: and the
+    machine. snapshot: file with the state to start from, for which a data directory must be new. Without either the
+    cloud is new and empty. real_latency: answers wait for their simulated cost.
+
+    port: 0 takes a free one. buckets: names of buckets to create where they are not there. access_key_id,
+    access_key_secret: generated when empty and the state has no key of an account that is active. access_log: file that
+    gets one JSON object a request, appended. json: the first line on stdout is {"endpoint", "region", "access_key_id",
+    "access_key_secret", "control_token", "pid"} and nothing follows; otherwise the same for people, with commands to
+    try.
 
     Raises UsageError: bad bucket name, port in use, remote address without allow_remote, log file that cannot be
-    opened, id or secret given without the other."""
+    opened, id or secret given without the other, data directory or snapshot that cannot be used."""
     from osscloud.addressing import valid_bucket_name
     from osscloud.clock import AdjustableClock
     from osscloud.control import Control
     from osscloud.http_server import HttpServer, ListenError
+    from osscloud.origin_http import HttpOrigin
     from osscloud.service import OssService, ServiceConfig
 
     output = stdout or sys.stdout
@@ -62,24 +75,43 @@ def serve(
     for name in buckets:
         if not valid_bucket_name(name):
             raise UsageError(f"{name!r} is no bucket name: 3 to 63 of a-z, 0-9 and -, no - at either end")
+    if synced and data is None:
+        raise UsageError("--sync is about --data DIR: name the directory as well")
     clock = AdjustableClock()
     config = ServiceConfig(log_limit=_LOG_LIMIT)
-    service = OssService(clock=clock, rng=random.Random(secrets.randbits(128)), config=config)
-    key = service.accounts.create_key(id=access_key_id, secret=access_key_secret)
-    for name in dict.fromkeys(buckets):
-        service.admin.create_bucket(name)
+    origin = HttpOrigin()
+    service = OssService(clock=clock, rng=random.Random(secrets.randbits(128)), config=config, origin=origin)
     token = secrets.token_urlsafe(24)
-    control = Control(log=service.access_log, faults=service.faults, clock=clock, token=token)
+    control = Control(service, clock=clock, token=token)
     with _signals_waited_for(), ExitStack() as stack:
+        if data is not None:
+            stack.enter_context(kept(service, data, synced=synced))
+        if snapshot is not None:
+            if data is not None and (service.store.buckets or service.accounts.keys):
+                raise UsageError(
+                    f"{data} holds a state already, which --snapshot would replace: leave it out, or name a new "
+                    "directory; ossvol snapshot load replaces"
+                )
+            load_file(service, snapshot)
+        key = _key(service, access_key_id, access_key_secret)
+        known = service.admin.buckets()
+        for name in dict.fromkeys(buckets):
+            if name not in known:
+                service.admin.create_bucket(name)
+        service.store.settle()
         log = _open_log(access_log, stack)
         writer = _LogWriter(service.access_log, log)
         stack.callback(writer.flush)
         try:
             server = stack.enter_context(
-                HttpServer(service, host=host, port=port, allow_remote=allow_remote, control=control)
+                HttpServer(
+                    service, host=host, port=port, allow_remote=allow_remote, control=control, real_latency=real_latency
+                )
             )
         except ListenError as error:
             raise UsageError(str(error)) from error
+        # Before the server stops: it would wait for what waits for an origin.
+        stack.callback(origin.close)
         if json:
             facts = {
                 "endpoint": server.endpoint,
@@ -91,10 +123,25 @@ def serve(
             }
             print(json_module.dumps(facts), file=output, flush=True)
         else:
-            print(_for_people(server.endpoint, service.config.region, key, token, buckets), file=output, flush=True)
+            print(
+                _for_people(server.endpoint, service.config.region, key, token, service.admin.buckets()),
+                file=output,
+                flush=True,
+            )
         while signal.sigtimedwait(_SIGNALS, _FLUSH_SECONDS if log else 3600.0) is None:
             writer.flush()
     return 0
+
+
+def _key(service: OssService, id: str, secret: str) -> AccessKey:
+    """The key to announce: the one given, or the first that the state has, or a new one."""
+    if id:
+        known = service.accounts.find(id)
+        if known is not None and known.secret != secret:
+            raise UsageError(f"access key {id} has another secret there: give that, or another id")
+        return known or service.accounts.create_key(id=id, secret=secret)
+    usable = (key for key in service.accounts.keys.values() if key.status == "Active" and not key.user)
+    return next(usable, None) or service.accounts.create_key()
 
 
 @contextmanager
@@ -162,6 +209,11 @@ With Python:
   s3 = boto3.client("s3", endpoint_url="{endpoint}", region_name="{region}",
       aws_access_key_id="{key.id}", aws_secret_access_key="{key.secret}",
       config=botocore.config.Config(request_checksum_calculation="when_required", s3={{"addressing_style": "path"}}))
+
+STS, at the same endpoint (plain HTTP), and users and roles for it:
+  for SDKs endpoint="{endpoint.removeprefix("http://")}", protocol="http"
+  curl -H "Authorization: Bearer {token}" {endpoint}/-/ram -d '{{"users": [{{"name": "app", "keys": 1,
+    "policies": ["AliyunOSSReadOnlyAccess"]}}]}}'
 
 The access log:
   curl -H "Authorization: Bearer {token}" {endpoint}/-/log"""

@@ -26,7 +26,8 @@ class LogRecord:
     "CopyObject", "GetBucket" for both list versions, ...), "-" when the request was refused before it was known.
     object: decoded key. error_code, ec: "" on success. bytes_in, bytes_out: of the bodies. scanned: entries, versions
     and markers that a listing looked at; returned: entries it gave. cost_ms: simulated (`cost`). fault: the answer was
-    made by the fault plan. caller: the file operation behind it, when it came through a mount.
+    made by the fault plan. caller: the file operation behind it, when it came through a mount. host, referer: headers.
+    requester_id: account of who signed.
     """
 
     time: float
@@ -49,6 +50,9 @@ class LogRecord:
     cost_ms: float
     fault: bool
     caller: Caller | None
+    host: str = ""
+    referer: str = ""
+    requester_id: str = ""
 
 
 class _Records(Sequence[LogRecord]):

@@ -1,186 +1,80 @@
-"""Accounts, their access keys, and what a key may do.
+"""Accounts: access keys, temporary credentials, and (`ram`) the users and roles that they belong to.
 
 Knows nothing of signatures (`signing`) or of requests. Any thread may call every method; a change is seen by the next
-request, as a rotated key is on the real service.
+request, as a rotated key is on the real service. What has to outlive the process are `keys`, `sessions` and
+`ram.directory`: dicts of plain values.
 """
 
 from __future__ import annotations
 
-import enum
-import functools
+import base64
 import random
-import re
 import string
 import threading
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-__all__ = ["DEFAULT_ACCOUNT", "AccessKey", "Accounts", "Decision", "Policy", "Statement"]
+from osscloud.ram.directory import DEFAULT_ACCOUNT, Ram
+from osscloud.ram.entity import Role, Session, User
+from osscloud.ram.policy import Decision, Policy, Statement, combine
 
-DEFAULT_ACCOUNT = "1000000000000001"
-"""Owner id of buckets and keys that name no account; real ids are 16 decimal digits as well."""
+__all__ = ["DEFAULT_ACCOUNT", "AccessKey", "Accounts", "Decision", "Policy", "Session", "Statement"]
 
 _ID_ALPHABET = string.ascii_letters + string.digits
+
+_KEPT_AFTER_EXPIRY = 86_400.0
+"""Seconds for which an expired session is still told from one that never was."""
 
 
 @dataclass(frozen=True, slots=True)
 class AccessKey:
-    """One AccessKey pair. account: owner id of the account it belongs to; a disabled key is refused by name."""
+    """One AccessKey pair. account: owner id of the account it belongs to; a disabled key is refused by name. user: the
+    RAM user that it is a key of; "" for a key of the account itself, which may do everything with what is its own."""
 
     id: str
     secret: str
     account: str
     status: Literal["Active", "Disabled"] = "Active"
-
-
-class Decision(enum.Enum):
-    """What a policy says to one action on one resource. True when the action may go ahead."""
-
-    ALLOWED = "Allowed"
-    IMPLICIT_DENY = "ImplicitDeny"
-    EXPLICIT_DENY = "ExplicitDeny"
-
-    def __bool__(self) -> bool:
-        return self is Decision.ALLOWED
-
-
-@functools.lru_cache(maxsize=1024)
-def _wildcard(pattern: str, flags: int = 0) -> re.Pattern[str]:
-    """`*` matches any run of characters (with "/"), `?` exactly one; nothing else is special."""
-    parts = (".*" if c == "*" else "." if c == "?" else re.escape(c) for c in pattern)
-    return re.compile("".join(parts), re.DOTALL | flags)
-
-
-@dataclass(frozen=True, slots=True)
-class Statement:
-    """One statement of a policy.
-
-    effect: Allow or Deny. actions: "oss:GetObject", "oss:Get*", "*"; case does not matter. resources:
-    "acs:oss:REGION:OWNER:bucket[/key]" with wildcards, case matters; "acs:oss:*:*:bkt/*" does not cover "bkt" itself.
-    not_actions, not_resources: used instead when the document says NotAction, NotResource.
-    """
-
-    effect: Literal["Allow", "Deny"]
-    actions: tuple[str, ...] = ()
-    resources: tuple[str, ...] = ()
-    not_actions: tuple[str, ...] = ()
-    not_resources: tuple[str, ...] = ()
-
-    def covers(self, action: str, resource: str) -> bool:
-        """True when the statement speaks about this action on this resource."""
-        if self.not_actions:
-            if any(_wildcard(a, re.IGNORECASE).fullmatch(action) for a in self.not_actions):
-                return False
-        elif not any(_wildcard(a, re.IGNORECASE).fullmatch(action) for a in self.actions):
-            return False
-        if self.not_resources:
-            return not any(_resource_matches(r, resource) for r in self.not_resources)
-        return any(_resource_matches(r, resource) for r in self.resources)
-
-
-def _resource_matches(pattern: str, resource: str) -> bool:
-    if pattern == "*":
-        return True
-    wanted = pattern.split(":", 4)
-    given = resource.split(":", 4)
-    if len(wanted) != 5 or len(given) != 5:
-        return False
-    for want, have in zip(wanted[:4], given[:4], strict=True):
-        # A request that leaves region or owner open ("acs:oss:*:*:...") matches whatever the policy names there.
-        if have != "*" and not _wildcard(want).fullmatch(have):
-            return False
-    return _wildcard(wanted[4]).fullmatch(given[4]) is not None
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """A permission policy: Deny beats Allow, silence denies."""
-
-    statements: tuple[Statement, ...]
-
-    @classmethod
-    def parse(cls, document: Mapping[str, object]) -> Policy:
-        """From the JSON form, {"Version": "1", "Statement": [{"Effect", "Action", "Resource"}]}; Action and Resource
-        are a string or a list, NotAction and NotResource are understood.
-
-        Raises ValueError on any other shape, and on Condition, which is not evaluated: a policy that would be read
-        wrongly is refused."""
-        raw = document.get("Statement")
-        entries = [raw] if isinstance(raw, Mapping) else raw
-        if not isinstance(entries, Sequence) or isinstance(entries, str) or not entries:
-            raise ValueError("a policy needs a non-empty Statement list")
-        return cls(tuple(_parse_statement(entry) for entry in entries))
-
-    def decide(self, action: str, resource: str) -> Decision:
-        """action: "oss:PutObject"; resource: "acs:oss:*:*:bucket/key"."""
-        decision = Decision.IMPLICIT_DENY
-        for statement in self.statements:
-            if statement.covers(action, resource):
-                if statement.effect == "Deny":
-                    return Decision.EXPLICIT_DENY
-                decision = Decision.ALLOWED
-        return decision
-
-
-def _parse_statement(entry: object) -> Statement:
-    if not isinstance(entry, Mapping):
-        raise ValueError(f"a policy statement must be an object, not {entry!r}")
-    unknown = set(entry) - {"Effect", "Action", "Resource", "NotAction", "NotResource"}
-    if unknown:
-        raise ValueError(
-            f"policy statement has elements that are not supported: {', '.join(sorted(map(str, unknown)))}"
-        )
-    effect = entry.get("Effect")
-    if effect not in ("Allow", "Deny"):
-        raise ValueError(f"Effect must be Allow or Deny, not {effect!r}")
-    if ("Action" in entry) == ("NotAction" in entry) or ("Resource" in entry) == ("NotResource" in entry):
-        raise ValueError("a policy statement needs one of Action/NotAction and one of Resource/NotResource")
-    return Statement(
-        effect=effect,
-        actions=_strings(entry.get("Action"), "Action"),
-        resources=_strings(entry.get("Resource"), "Resource"),
-        not_actions=_strings(entry.get("NotAction"), "NotAction"),
-        not_resources=_strings(entry.get("NotResource"), "NotResource"),
-    )
-
-
-def _strings(value: object, name: str) -> tuple[str, ...]:
-    if value is None:
-        return ()
-    if isinstance(value, str):
-        return (value,)
-    if isinstance(value, Sequence) and value and all(isinstance(item, str) for item in value):
-        return tuple(value)
-    raise ValueError(f"{name} must be a string or a non-empty list of strings, not {value!r}")
+    user: str = ""
 
 
 class Accounts:
-    """The access keys of one cloud. rng: source of generated ids and secrets (the service's own)."""
+    """The access keys of one cloud. rng: source of generated ids and secrets (the service's own).
+
+    keys: by id. sessions: temporary credentials by access key id, with those that expired lately. ram: users, roles,
+    policies."""
 
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
-        self._lock = threading.Lock()
-        self._keys: dict[str, AccessKey] = {}
-        self._policies: dict[str, Policy] = {}
+        self._lock = threading.RLock()
+        self.keys: dict[str, AccessKey] = {}
+        self.sessions: dict[str, Session] = {}
+        self.ram = Ram(rng)
 
-    def create_key(self, *, id: str = "", secret: str = "", account: str = "") -> AccessKey:
-        """A new active key; what is left empty is generated. Raises ValueError when the id is taken."""
+    def create_key(self, *, id: str = "", secret: str = "", account: str = "", user: str = "") -> AccessKey:
+        """A new active key; what is left empty is generated. user: a RAM user of the account; "" makes a key of the
+        account itself. Raises ValueError when the id is taken, KeyError when there is no such user."""
         with self._lock:
             chosen = id or self._generate_id()
-            if chosen in self._keys:
+            if chosen in self.keys:
                 raise ValueError(f"access key {chosen!r} exists already")
+            if user and self.ram.user(user, account=account) is None:
+                raise KeyError(user)
             key = AccessKey(
                 id=chosen,
-                secret=secret or "".join(self._rng.choices(_ID_ALPHABET, k=30)),
+                secret=secret or self._letters(30),
                 account=account or DEFAULT_ACCOUNT,
+                user=user,
             )
-            self._keys[chosen] = key
+            self.keys[chosen] = key
             return key
+
+    def _letters(self, count: int) -> str:
+        return "".join(self._rng.choices(_ID_ALPHABET, k=count))
 
     def _generate_id(self) -> str:
         # The service's own form: "LTAI5t" and 18 letters and digits.
-        return "LTAI5t" + "".join(self._rng.choices(_ID_ALPHABET, k=18))
+        return "LTAI5t" + self._letters(18)
 
     def disable(self, id: str) -> None:
         """From now on requests signed with the key are refused. Raises KeyError for an unknown id."""
@@ -192,30 +86,84 @@ class Accounts:
 
     def _set_status(self, id: str, status: Literal["Active", "Disabled"]) -> None:
         with self._lock:
-            self._keys[id] = replace(self._keys[id], status=status)
+            self.keys[id] = replace(self.keys[id], status=status)
 
     def delete(self, id: str) -> None:
         """The id is unknown afterwards. Raises KeyError when it is already."""
         with self._lock:
-            del self._keys[id]
-            self._policies.pop(id, None)
+            del self.keys[id]
 
     def find(self, id: str) -> AccessKey | None:
-        return self._keys.get(id)
+        """A key by id, not one of temporary credentials."""
+        return self.keys.get(id)
+
+    def user_of(self, key: AccessKey) -> User | None:
+        """The RAM user that a key belongs to, None for a key of the account itself, or of a user that has gone."""
+        return self.ram.user(key.user, account=key.account) if key.user else None
 
     def set_policy(self, id: str, policy: Policy | None) -> None:
-        """Limits what a key may do; None gives full access back. Raises KeyError for an unknown id."""
+        """Limits what a key may do: makes it the key of a RAM user of its own, with that policy; None gives full access
+        back. Raises KeyError for an unknown id."""
         with self._lock:
-            if id not in self._keys:
-                raise KeyError(id)
+            key = self.keys[id]
             if policy is None:
-                self._policies.pop(id, None)
+                self.keys[id] = replace(key, user="")
+                return
+            name = key.user or key.id
+            if self.ram.user(name, account=key.account) is None:
+                self.ram.create_user(name, account=key.account, policies=[policy])
             else:
-                self._policies[id] = policy
+                self.ram.set_user_policies(name, [policy], account=key.account)
+            self.keys[id] = replace(key, user=name)
 
     def allows(self, id: str, action: str, resource: str) -> Decision:
-        """What the key's policy says; a key without a policy may do everything.
+        """What the policies of the key's user say, without regard to conditions that need a request; a key of an
+        account itself may do everything.
 
         action: "oss:PutObject"; resource: "acs:oss:*:*:bucket/key", "acs:oss:*:*:bucket", "acs:oss:*:*:*"."""
-        policy = self._policies.get(id)
-        return Decision.ALLOWED if policy is None else policy.decide(action, resource)
+        key = self.keys.get(id)
+        if key is None or not key.user:
+            return Decision.ALLOWED
+        user = self.user_of(key)
+        policies = [] if user is None else self.ram.attached(user)
+        return combine(policy.decide(action, resource) for policy in policies)
+
+    # Temporary credentials
+
+    def open_session(self, role: Role, name: str, *, policy: str = "", expires: float, now: float) -> Session:
+        """Temporary credentials of a role. name: RoleSessionName. policy: session policy as JSON text. expires, now:
+        seconds since the epoch; what expired a day before `now` is forgotten."""
+        with self._lock:
+            for gone in [s.access_key_id for s in self.sessions.values() if s.expires + _KEPT_AFTER_EXPIRY < now]:
+                del self.sessions[gone]
+            id = "STS.N" + self._letters(24)
+            session = Session(
+                access_key_id=id,
+                secret=self._letters(44),
+                token=self._token(id),
+                account=role.account,
+                role=role.name,
+                role_id=role.id,
+                name=name,
+                policy=policy,
+                expires=expires,
+            )
+            self.sessions[id] = session
+            return session
+
+    def _token(self, id: str) -> str:
+        # Real tokens start with CAIS and are some hundred base64 characters; the id in front finds the session.
+        return "CAIS" + base64.b64encode(id.encode() + b"\0" + self._rng.randbytes(360)).decode()
+
+    def session(self, access_key_id: str) -> Session | None:
+        """The session of a temporary access key id, expired or not."""
+        return self.sessions.get(access_key_id)
+
+    def session_of_token(self, token: str) -> Session | None:
+        """The session that a security token was given out for, expired or not."""
+        try:
+            id = base64.b64decode(token.removeprefix("CAIS"), validate=True).partition(b"\0")[0].decode()
+        except ValueError:
+            return None
+        session = self.sessions.get(id)
+        return session if session is not None and session.token == token else None

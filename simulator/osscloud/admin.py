@@ -6,7 +6,7 @@ client would get them. Any thread.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from osscloud.accounts import DEFAULT_ACCOUNT
@@ -91,12 +91,15 @@ def _view(version: Version) -> ObjectView:
 class Admin:
     """`OssService.admin`."""
 
-    def __init__(self, store: Store, ids: Ids, clock: Clock) -> None:
+    def __init__(self, store: Store, ids: Ids, clock: Clock, catch_up: Callable[[], None]) -> None:
+        """catch_up: does what has become due since the last request (`OssService.tick`)."""
         self._store = store
         self._ids = ids
         self._clock = clock
+        self._catch_up = catch_up
 
     def _bucket(self, name: str) -> Bucket:
+        self._catch_up()
         bucket = self._store.buckets.get(name)
         if bucket is None:
             raise OssError("NoSuchBucket", extras={"BucketName": name})
@@ -119,14 +122,15 @@ class Admin:
         with self._store.lock:
             if name in self._store.buckets:
                 raise OssError("BucketAlreadyExists", extras={"BucketName": name})
-            self._store.buckets[name] = bucket
+            self._store.add(bucket)
 
     def delete_bucket(self, name: str, *, force: bool = False) -> None:
         """force: with everything in it. Raises OssError NoSuchBucket, BucketNotEmpty."""
         with self._store.lock:
-            if len(self._bucket(name)) and not force:
+            bucket = self._bucket(name)
+            if len(bucket) and not force:
                 raise OssError("BucketNotEmpty", extras={"BucketName": name})
-            del self._store.buckets[name]
+            self._store.remove(bucket)
 
     def set_versioning(self, bucket: str, status: str) -> None:
         """status: "Enabled" or "Suspended". Raises ValueError, and OssError NoSuchBucket."""
@@ -134,7 +138,9 @@ class Admin:
         if state == UNVERSIONED:
             raise ValueError("a bucket cannot go back to a state without versioning")
         with self._store.lock:
-            self._bucket(bucket).versioning = state
+            target = self._bucket(bucket)
+            target.versioning = state
+            target.changed()
 
     def put(
         self,

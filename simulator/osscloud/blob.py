@@ -1,4 +1,5 @@
-"""Object content: bytes, or pieces that are never joined (`Pieces`), and the checksums over them.
+"""Object content: bytes, or pieces that are never joined (`Pieces`), and the checksums over them. A piece may be an
+`Extent`, which lies outside of memory and is read when it is wanted.
 
 Pure functions and immutable values: any thread.
 """
@@ -10,12 +11,43 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from hashlib import md5
+from itertools import chain
+from typing import Protocol
 
 from fastcrc import crc64
 
-__all__ = ["Content", "Pieces", "combine_crc64", "content_md5", "crc64_of", "cut", "etag_of", "join", "read_all"]
+__all__ = [
+    "Content",
+    "Extent",
+    "Piece",
+    "Pieces",
+    "combine_crc64",
+    "content_md5",
+    "crc64_of",
+    "cut",
+    "etag_of",
+    "join",
+    "read_all",
+]
 
 _POLYNOMIAL = 0xC96C5795D7870F42  # ECMA-182, reflected
+
+
+class Extent(Protocol):
+    """A piece of content that is not in memory."""
+
+    def __len__(self) -> int: ...
+
+    def chunks(self) -> Iterator[bytes]:
+        """Its bytes in order, a bounded number at a time; each call starts again. Raises OSError when they are gone."""
+        ...
+
+    def cut(self, start: int, stop: int) -> Extent:
+        """The bytes start..stop-1 of it."""
+        ...
+
+
+Piece = bytes | memoryview | Extent
 
 
 class Pieces:
@@ -23,7 +55,7 @@ class Pieces:
 
     __slots__ = ("_ends", "_size", "pieces")
 
-    def __init__(self, pieces: Sequence[bytes | memoryview]) -> None:
+    def __init__(self, pieces: Sequence[Piece]) -> None:
         self.pieces = tuple(piece for piece in pieces if len(piece))
         ends = []
         size = 0
@@ -37,16 +69,20 @@ class Pieces:
         return self._size
 
     def chunks(self) -> Iterator[bytes | memoryview]:
-        return iter(self.pieces)
+        return chain.from_iterable(
+            (piece,) if isinstance(piece, bytes | memoryview) else piece.chunks() for piece in self.pieces
+        )
 
     def cut(self, start: int, stop: int) -> Pieces:
         """The bytes start..stop-1, which must lie within the content."""
-        selected: list[bytes | memoryview] = []
+        selected: list[Piece] = []
         index = bisect_right(self._ends, start)
         while start < stop:
             piece = self.pieces[index]
             offset = start - (self._ends[index] - len(piece))
-            taken = memoryview(piece)[offset : offset + stop - start]
+            end = min(len(piece), offset + stop - start)
+            taken: Piece
+            taken = memoryview(piece)[offset:end] if isinstance(piece, bytes | memoryview) else piece.cut(offset, end)
             selected.append(taken)
             start += len(taken)
             index += 1
@@ -63,7 +99,7 @@ def cut(content: Content, start: int, stop: int) -> memoryview | Pieces:
 
 def join(contents: Sequence[Content | memoryview]) -> Content:
     """The contents one after the other, still in pieces when there are several."""
-    pieces: list[bytes | memoryview] = []
+    pieces: list[Piece] = []
     for content in contents:
         if isinstance(content, Pieces):
             pieces.extend(content.pieces)

@@ -10,7 +10,7 @@ covers; V2 only at the entries that it returns. docs/cloud.md explains the numbe
 
 from __future__ import annotations
 
-__all__ = ["BASE_MS", "DEFAULT_BASE_MS", "PER_MIB_MS", "PER_SCANNED_MS", "cost_ms"]
+__all__ = ["BASE_MS", "DEFAULT_BASE_MS", "FIRST_BYTE_MS", "PER_MIB_MS", "PER_SCANNED_MS", "cost_ms"]
 
 DEFAULT_BASE_MS = 8.0
 """Any operation without a row in `BASE_MS`."""
@@ -31,6 +31,9 @@ BASE_MS = {
     "ListObjectVersions": 10.0,
 }
 """Milliseconds by operation name of the access log."""
+
+FIRST_BYTE_MS = {"IA": 10.0, "Archive": 100.0, "ColdArchive": 100.0, "DeepColdArchive": 100.0}
+"""Milliseconds that reading an object of a class adds; of a frozen one, once it is restored or can be read directly."""
 
 PER_MIB_MS = 10.0
 """Milliseconds a MiB moved, in either direction: about 100 MiB/s a connection."""

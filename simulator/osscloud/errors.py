@@ -55,8 +55,10 @@ _MALFORMED_XML = "The XML you provided was not well-formed or did not validate a
 # Vendor documentation "Error codes"; messages and ECs as the vendor SDKs' own tests assert them where they do.
 ERRORS: Mapping[str, ErrorKind] = {
     # 400
+    "BadRequest": ErrorKind(400, "Insufficient information. Origin request header needed."),
     "EntityTooLarge": ErrorKind(400, "Your proposed upload exceeds the maximum allowed object size."),
     "EntityTooSmall": ErrorKind(400, "Your proposed upload is smaller than the minimum allowed size."),
+    "IncorrectNumberOfFilesInPOSTRequest": ErrorKind(400, "POST requires exactly one file upload per request."),
     "IncompleteBody": ErrorKind(400, "The request body terminated unexpectedly."),
     "InvalidArgument": ErrorKind(400, "Invalid Argument."),
     "InvalidBucketName": ErrorKind(400, "The specified bucket is not valid.", "0015-00000001"),
@@ -71,14 +73,22 @@ ERRORS: Mapping[str, ErrorKind] = {
         "the part's entity tag.",
     ),
     "InvalidPartOrder": ErrorKind(400, "The list of parts was not in ascending order."),
+    "InvalidPolicyDocument": ErrorKind(400, "The content of the form does not meet the conditions of the policy."),
     "InvalidRequest": ErrorKind(400, "Invalid Request."),
     "InvalidTag": ErrorKind(400, "The tag provided is invalid."),
+    "InvalidTargetBucketForLogging": ErrorKind(400, "Put bucket log requester is not target bucket owner."),
     "InvalidTargetType": ErrorKind(400, "The symbol's target file type is invalid.", "0026-00000011"),
     "InvalidURI": ErrorKind(400, "Couldn't parse the specified URI."),
+    "InvalidWORMConfiguration": ErrorKind(400, "The WORM configuration does not allow this change."),
     "MalformedXML": ErrorKind(400, _MALFORMED_XML, "0031-00000001"),
+    "MalformedPOSTRequest": ErrorKind(
+        400, "The body of your POST request is not well-formed multipart/form-data.", "0006-00000201"
+    ),
     "MissingArgument": ErrorKind(400, "Missing Some Required Arguments."),
     "NotSymlink": ErrorKind(400, "The object is not symlink.", "0043-00000101"),
     "OperationNotSupported": ErrorKind(400, "The operation is not supported for this resource.", "0016-00000702"),
+    "InvalidTaggingKey": ErrorKind(400, "The tag key is invalid."),
+    "RepeatedTags": ErrorKind(400, "Cannot provide multiple tags with the same key."),
     "RequestTimeout": ErrorKind(
         400, "Your socket connection to the server was not read from or written to within the timeout period."
     ),
@@ -86,6 +96,12 @@ ERRORS: Mapping[str, ErrorKind] = {
     "TooManyTags": ErrorKind(400, "The number of tags exceeds the limit of 10."),
     # 403
     "AccessDenied": ErrorKind(403, "AccessDenied"),
+    "AccessForbidden": ErrorKind(
+        403,
+        "CORSResponse: This CORS request is not allowed. This is usually because the evalution of Origin, request "
+        "method / Access-Control-Request-Method or Access-Control-Request-Headers are not whitelisted by the "
+        "resource's CORS spec.",
+    ),
     "AccessKeyIdAndSecurityTokenNotMatch": ErrorKind(
         403, "The OSS access key id and security token you provided does not match."
     ),
@@ -115,6 +131,18 @@ ERRORS: Mapping[str, ErrorKind] = {
     ),
     "UserDisable": ErrorKind(403, "UserDisable", "0003-00000801"),
     # 404
+    "NoSuchBucketQosInfo": ErrorKind(404, "The specified bucket has no QoS configuration."),
+    "NoSuchCallbackPolicy": ErrorKind(404, "The bucket callback policy does not exist."),
+    "NoSuchCname": ErrorKind(404, "The specified cname does not exist."),
+    "NoSuchCnameToken": ErrorKind(404, "The specified cname token does not exist."),
+    "NoSuchInventory": ErrorKind(404, "The specified inventory configuration does not exist."),
+    "NoSuchReplicationConfiguration": ErrorKind(404, "The bucket replication configuration does not exist."),
+    "NoSuchReplicationRule": ErrorKind(404, "The specified replication rule does not exist."),
+    "NoSuchStyle": ErrorKind(404, "The specified style does not exist."),
+    "NoSuchTransferAccelerationConfiguration": ErrorKind(
+        404, "The bucket you specified does not have a transfer acceleration configuration."
+    ),
+    "NoSuchUserDefinedLogFieldsConfig": ErrorKind(404, "The user defined log fields do not exist."),
     "NoSuchBucket": ErrorKind(404, "The specified bucket does not exist.", "0015-00000101"),
     "NoSuchBucketPolicy": ErrorKind(404, "The bucket policy does not exist"),
     "NoSuchCORSConfiguration": ErrorKind(404, "The CORS Configuration does not exist."),
@@ -140,12 +168,19 @@ ERRORS: Mapping[str, ErrorKind] = {
         "0015-00000104",
     ),
     "BucketNotEmpty": ErrorKind(409, "The bucket you tried to delete is not empty.", "0015-00000301"),
+    "ArchiveRestoreNotFinished": ErrorKind(409, "The archive file's restore is not finished.", "0016-00000719"),
+    "CnameAlreadyExists": ErrorKind(409, "The cname is already bound to a bucket."),
+    "FileImmutable": ErrorKind(409, "The object you specified is immutable.", "0026-00000005"),
+    "RestoreAlreadyInProgress": ErrorKind(409, "The restore operation is in progress."),
+    "WORMConfigurationAlreadyExists": ErrorKind(409, "The WORM Configuration already exists."),
+    "WORMConfigurationLocked": ErrorKind(409, "The WORM Configuration is locked."),
     "FileAlreadyExists": ErrorKind(409, "The object you specified already exists and can not be overwritten."),
     "ObjectNotAppendable": ErrorKind(409, "The object is not appendable"),
     "PositionNotEqualToLength": ErrorKind(409, "Position is not equal to file length", "0026-00000016"),
     "MissingContentLength": ErrorKind(411, "You must provide the Content-Length HTTP header."),
     "PreconditionFailed": ErrorKind(412, "At least one of the pre-conditions you specified did not hold."),
     "InvalidRange": ErrorKind(416, "The requested range cannot be satisfied"),
+    "MirrorFailed": ErrorKind(424, "Mirroring failed, please check your mirror configuration."),
     # 5xx
     "InternalError": ErrorKind(500, "We encountered an internal error. Please try again."),
     "NotImplemented": ErrorKind(501, "A header you provided implies functionality that is not implemented."),

@@ -1,168 +1,44 @@
-"""The HTTP adapter: aiohttp's low-level server on a uvloop loop of its own thread.
+"""The HTTP adapter: a listening socket on a uvloop loop of its own thread.
 
-Turns bytes on a socket into `Request` and `Response` back into bytes: the raw target is kept, headers are latin-1 both
-ways, `Expect: 100-continue` is answered, and faults become real resets, short bodies and stalls. Decides nothing about
-OSS. `start` and `stop` belong to the thread that made the server; `OssService.handle` is called on the loop when that
-takes microseconds and on a worker thread when the body is large.
+What happens on one connection is `http_connection`; this module opens, sweeps and closes. `start` and `stop` belong to
+the thread that made the server; `OssService.handle` is called on the loop when that takes microseconds and on a worker
+thread when the body is large.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
-import logging
 import os
 import socket
-import struct
 import threading
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import lru_cache
-from http import HTTPStatus
-from typing import Protocol
-from urllib.parse import unquote
 
 import uvloop
-from aiohttp import web
-from aiohttp.abc import AbstractStreamWriter
-from aiohttp.http_exceptions import HttpProcessingError
 
-from osscloud.errors import OssError
-from osscloud.faults import FaultedResponse
-from osscloud.message import Caller, Request, Response
+from osscloud.faults import FaultPlan
+from osscloud.http_connection import (
+    CALLER_HEADER,
+    OUTAGE_POLL,
+    Connection,
+    Context,
+    Control,
+    Limits,
+    Service,
+    is_loopback,
+)
 
 __all__ = ["CALLER_HEADER", "HttpServer", "ListenError", "Service"]
 
-CALLER_HEADER = "ossvol-caller"
-"""Set by a mount on its requests: "MOUNT;OPERATION;PID;UID;COMMAND", mount and command percent-encoded."""
+OUTAGE_WAIT = 5.0
 
-INLINE_LIMIT = 256 * 1024
-"""Bytes of body up to which a request is handled on the loop; hashing more would hold up other connections."""
-
-WRITE_SIZE = 256 * 1024
-
-logger = logging.getLogger(__name__)
-
-
-class Service(Protocol):
-    """What the server needs of `OssService`."""
-
-    def handle(self, request: Request) -> Response: ...
-    def refuse(self, request: Request, error: OssError) -> Response: ...
-
-
-class Control(Protocol):
-    """What answers the paths below /-/."""
-
-    def handle(self, request: Request) -> Response: ...
+SHUTDOWN_SECONDS = 1.0
+"""How long `stop` waits for what is being answered."""
 
 
 class ListenError(Exception):
     """The server cannot listen where it was told to; the message says why and what to change."""
-
-
-class _ParseErrors(logging.Filter):
-    """Keeps what a client sent wrongly out of the log: it has had its 400."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        error = record.exc_info[1] if record.exc_info else None
-        return not isinstance(error, HttpProcessingError | ConnectionError)
-
-
-logger.addFilter(_ParseErrors())
-
-
-class _Written(web.StreamResponse):
-    """Tells aiohttp that the handler has written the answer itself."""
-
-    def __init__(self, *, keep_alive: bool) -> None:
-        super().__init__()
-        self._stay = keep_alive
-
-    @property
-    def keep_alive(self) -> bool | None:
-        return self._stay
-
-    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
-        return None
-
-    async def write_eof(self, data: bytes = b"") -> None:
-        return None
-
-
-@lru_cache(maxsize=128)
-def _status_line(status: int) -> str:
-    try:
-        reason = HTTPStatus(status).phrase
-    except ValueError:
-        reason = "Unknown"
-    return f"HTTP/1.1 {status} {reason}\r\n"
-
-
-def _head(response: Response, *, keep_alive: bool) -> bytes:
-    lines = [f"{name}: {value}\r\n" for name, value in response.headers.items() if name != "Connection"]
-    lines.append("Connection: keep-alive\r\n\r\n" if keep_alive else "Connection: close\r\n\r\n")
-    text = "".join(lines)
-    count = len(lines) + 1
-    if text.count("\n") != count or text.count("\r") != count:
-        # A value that came from a request (response-content-type=...) must not end its line.
-        lines = [line[:-2].replace("\r", " ").replace("\n", " ") + "\r\n" for line in lines[:-1]] + lines[-1:]
-        text = "".join(lines)
-    try:
-        encoded = text.encode("latin-1")
-    except UnicodeEncodeError:
-        encoded = b"".join(map(_encode_line, lines))
-    return _status_line(response.status).encode("ascii") + encoded
-
-
-def _encode_line(line: str) -> bytes:
-    """latin-1, which is how bytes of unknown meaning are kept; UTF-8 for text that came decoded from a query."""
-    try:
-        return line.encode("latin-1")
-    except UnicodeEncodeError:
-        return line.encode("utf-8", "surrogateescape")
-
-
-@lru_cache(maxsize=1024)
-def _header_name(raw: bytes) -> str:
-    return raw.decode("latin-1").lower()
-
-
-def _headers(raw: tuple[tuple[bytes, bytes], ...]) -> dict[str, str]:
-    headers: dict[str, str] = {}
-    for raw_name, raw_value in raw:
-        name = _header_name(raw_name)
-        value = raw_value.decode("latin-1")
-        if name in headers:
-            value = f"{headers[name]}, {value}"
-        headers[name] = value
-    return headers
-
-
-def _lacks_length(headers: Mapping[str, str]) -> bool:
-    """A copy has no body, and some clients then say nothing of its length."""
-    return not headers.keys() & {"content-length", "transfer-encoding", "x-oss-copy-source", "x-amz-copy-source"}
-
-
-def _parse_caller(value: str) -> Caller | None:
-    parts = value.split(";")
-    if len(parts) != 5:
-        return None
-    try:
-        pid, uid = int(parts[2]), int(parts[3])
-    except ValueError:
-        return None
-    return Caller(unquote(parts[0]), parts[1], pid, uid, unquote(parts[4]))
-
-
-@lru_cache(maxsize=256)
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host.partition("%")[0]).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 class HttpServer:
@@ -171,6 +47,10 @@ class HttpServer:
     service: usually an `OssService`; when it has a `config` its reported endpoint becomes this server's address. host:
     an address of this machine; port 0 takes a free one. allow_remote: needed for any host that is not loopback, because
     whoever can connect can fill this machine's memory. control: answers the paths below /-/, which no bucket can have.
+    real_latency: an answer waits for the time that the service says it would have taken. limits: of each connection.
+
+    A fault plan that the service has in `faults` can make the endpoint unreachable: nothing listens then, or nothing
+    answers.
     """
 
     def __init__(
@@ -181,19 +61,25 @@ class HttpServer:
         port: int = 0,
         allow_remote: bool = False,
         control: Control | None = None,
+        real_latency: bool = False,
+        limits: Limits | None = None,
     ) -> None:
-        if not allow_remote and not _is_loopback(host):
+        if not allow_remote and not is_loopback(host):
             raise ListenError(f"{host} is not a loopback address; --allow-remote (allow_remote) serves other machines")
         self._service = service
         self._control = control
+        self._limits = limits or Limits()
         self._host = host
         self._wanted_port = port
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping: asyncio.Event | None = None
         self._address: tuple[str, int] | None = None
-        self._keep = _Written(keep_alive=True)
-        self._close = _Written(keep_alive=False)
+        self._context: Context | None = None
+        self._real_latency = real_latency
+        self._faults: FaultPlan | None = getattr(service, "faults", None)
+        self._listening: asyncio.Server | None = None
+        self._returning: asyncio.Task[None] | None = None
 
     def __enter__(self) -> HttpServer:
         self.start()
@@ -220,9 +106,8 @@ class HttpServer:
         """Listens; returns once connections are accepted. Raises ListenError (port in use, no such address)."""
         if self._thread is not None:
             raise RuntimeError("the server has been started already")
-        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
         try:
-            listener = socket.create_server((self._host, self._wanted_port), family=family, backlog=1024)
+            listener = _listener(self._host, self._wanted_port)
         except OSError as error:
             reason = os.strerror(error.errno) if error.errno else str(error)
             raise ListenError(
@@ -252,110 +137,104 @@ class HttpServer:
             runner.run(self._serve(listener, ready))
 
     async def _serve(self, listener: socket.socket, ready: threading.Event) -> None:
-        self._loop = asyncio.get_running_loop()
+        self._loop = loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
-        self._workers = ThreadPoolExecutor(max_workers=4, thread_name_prefix="osscloud-http-worker")
-        manager = web.Server(
-            self._exchange,
-            access_log=None,
-            logger=logger,
-            # Content-Encoding is metadata of an object, not of the transfer.
-            auto_decompress=False,
-            max_line_size=64 * 1024,
-            max_field_size=64 * 1024,
-            read_bufsize=1024 * 1024,
-            lingering_time=2.0,
-        )
-        server = await self._loop.create_server(manager, sock=listener)
-        ready.set()
-        try:
-            await self._stopping.wait()
-        finally:
-            server.close()
-            # Idle connections end at once; what is being answered has a second.
-            manager.pre_shutdown()
-            await manager.shutdown(timeout=1.0)
-            await server.wait_closed()
-            self._workers.shutdown(wait=True)
-
-    async def _exchange(self, request: web.BaseRequest) -> web.StreamResponse:
-        headers = _headers(request.raw_headers)
-        if headers.get("expect", "").lower() == "100-continue":
-            del headers["expect"]
-            if not request.content.is_eof():
-                await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        body = b""
-        if request.body_exists:
-            content = request.content
+        with (
+            ThreadPoolExecutor(max_workers=4, thread_name_prefix="osscloud-http-worker") as workers,
+            ThreadPoolExecutor(max_workers=32, thread_name_prefix="osscloud-http-waiter") as waiters,
+        ):
+            self._context = context = Context(
+                self._service,
+                self._control,
+                self._limits,
+                loop,
+                workers,
+                waiters,
+                self._stopping,
+                self._faults,
+                self._real_latency,
+            )
+            self._listening = await loop.create_server(lambda: Connection(context), sock=listener)
+            if self._faults is not None:
+                self._faults.watch(self._outage_changed)
+            ready.set()
             try:
-                body = content.read_nowait() if content.is_eof() else await content.read()
-            except (ConnectionError, web.RequestPayloadError):
-                return self._close
-        client_ip = request.remote or ""
-        caller = None
-        if CALLER_HEADER in headers:
-            named = headers.pop(CALLER_HEADER)
-            if _is_loopback(client_ip):
-                caller = _parse_caller(named)
-        received = Request(request.method, request.raw_path, headers, body, client_ip, caller=caller)
-        if self._control is not None and request.raw_path.startswith("/-/"):
-            response = self._control.handle(received)
-        elif request.method == "PUT" and _lacks_length(headers):
-            response = self._service.refuse(received, OssError("MissingContentLength"))
-        elif len(body) <= INLINE_LIMIT:
-            response = self._service.handle(received)
-        else:
-            assert self._loop is not None
-            response = await self._loop.run_in_executor(self._workers, self._service.handle, received)
-        return await self._answer(request, response)
+                while not self._stopping.is_set():
+                    await self._pause(self._limits.sweep_seconds)
+                    now = loop.time()
+                    for connection in list(context.connections):
+                        connection.sweep(now)
+            finally:
+                if self._faults is not None:
+                    self._faults.unwatch(self._outage_changed)
+                if self._returning is not None:
+                    await self._returning
+                await self._close(context)
+                waiters.shutdown(wait=False, cancel_futures=True)
 
-    async def _answer(self, request: web.BaseRequest, response: Response) -> web.StreamResponse:
-        transport = request.transport
-        if transport is None or transport.is_closing():
-            return self._close
-        limit = -1
-        if isinstance(response, FaultedResponse):
-            if response.action == "reset":
-                _reset(transport)
-                return self._close
-            if response.action == "stall":
-                await self._stall(response.seconds)
-            else:
-                limit = len(response.body) // 2
-        keep_alive = request.keep_alive and limit < 0
-        head = _head(response, keep_alive=keep_alive)
-        body = response.body
-        if limit < 0 and isinstance(body, bytes | bytearray | memoryview) and len(body) <= WRITE_SIZE:
-            if transport.is_closing():
-                return self._close
-            transport.write(head + body if len(body) else head)
-        else:
-            try:
-                await request.writer.write(head)
-                await self._stream(request, response, limit)
-            except ConnectionError:
-                return self._close
-        return self._keep if keep_alive else self._close
+    async def _close(self, context: Context) -> None:
+        if self._listening is not None:
+            self._listening.close()
+        for connection in list(context.connections):
+            connection.shut()
+        # Idle connections end at once; what is being answered has a second.
+        deadline = context.loop.time() + SHUTDOWN_SECONDS
+        while context.connections and context.loop.time() < deadline:
+            await asyncio.sleep(0.005)
+        for connection in list(context.connections):
+            connection.reset()
+        if self._listening is not None:
+            await self._listening.wait_closed()
 
-    async def _stream(self, request: web.BaseRequest, response: Response, limit: int) -> None:
-        body = response.body
-        left = len(body) if limit < 0 else limit
-        for chunk in (body,) if isinstance(body, bytes | bytearray | memoryview) else body.chunks():
-            view = memoryview(chunk)
-            for start in range(0, min(len(view), left), WRITE_SIZE):
-                piece = view[start : min(start + WRITE_SIZE, left)]
-                await request.writer.write(piece)
-            left -= min(len(view), left)
-
-    async def _stall(self, seconds: float) -> None:
+    async def _pause(self, seconds: float) -> None:
         assert self._stopping is not None
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stopping.wait(), seconds)
 
+    # Outages
 
-def _reset(transport: asyncio.Transport) -> None:
-    """Ends the connection with a RST, as a crashed or overloaded server does."""
-    connection = transport.get_extra_info("socket")
-    if connection is not None:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    transport.abort()
+    def _outage_changed(self) -> None:
+        """Any thread: returns once nothing listens, or something listens again."""
+        loop = self._loop
+        if loop is None or self._thread is None:
+            return
+        if threading.current_thread() is self._thread:
+            self._follow_outage()
+        else:
+            done = threading.Event()
+
+            def follow() -> None:
+                self._follow_outage()
+                done.set()
+
+            loop.call_soon_threadsafe(follow)
+            done.wait(OUTAGE_WAIT)
+
+    def _follow_outage(self) -> None:
+        if self._faults is None or self._faults.down != "refuse" or self._listening is None:
+            return
+        assert self._loop is not None
+        assert self._context is not None
+        self._listening.close()
+        self._listening = None
+        for connection in list(self._context.connections):
+            if not connection.spared:
+                connection.reset()
+        self._returning = self._loop.create_task(self._return(self._context))
+
+    async def _return(self, context: Context) -> None:
+        """Listens again where it did when the outage is over."""
+        assert self._address is not None
+        while not context.stopping.is_set():
+            await self._pause(OUTAGE_POLL)
+            if self._faults is not None and self._faults.outage() is not None:
+                continue
+            with contextlib.suppress(OSError):  # somebody took the port meanwhile: it may come back
+                listener = _listener(*self._address)
+                self._listening = await context.loop.create_server(lambda: Connection(context), sock=listener)
+                return
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=1024)

@@ -8,11 +8,11 @@ Any thread may create and read these values; nobody may change one after handing
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-__all__ = ["Body", "Caller", "Request", "Response", "Transport"]
+__all__ = ["Body", "Caller", "Deferred", "Request", "Response", "Transport"]
 
 
 class Blob(Protocol):
@@ -86,6 +86,14 @@ class Response:
         if isinstance(self.body, bytearray | memoryview):
             return bytes(self.body)
         return b"".join(self.body.chunks())
+
+
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    """An answer that has to be waited for, up to many seconds: it needs another server. resume: does the waiting and
+    the rest, once, on any thread."""
+
+    resume: Callable[[], Response]
 
 
 class Transport(Protocol):

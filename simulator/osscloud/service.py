@@ -1,36 +1,49 @@
 """`OssService.handle`: the whole cloud as one function from `Request` to `Response`.
 
 The pipeline is `_serve`, top to bottom: resolve the address, find the operation, meet the fault plan, authenticate,
-find the bucket, authorise, do it; `handle` turns an `OssError` into its document and writes the log. No socket, no wall
-clock, no global random source. Any thread may call `handle`, several at once.
+find the bucket, let its website have its say, authorise, do it; `handle` turns an `OssError` into its document and
+writes the log. No socket, no wall clock, no global random source. Any thread may call `handle`, several at once.
 """
 
 from __future__ import annotations
 
 import random
 from base64 import b64encode
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Literal
 
+from osscloud import cors, instance, sts, website
 from osscloud.accesslog import AccessLog, LogRecord
 from osscloud.accounts import Accounts
 from osscloud.addressing import Address, resolve
 from osscloud.admin import Admin
 from osscloud.clock import Clock
-from osscloud.cost import cost_ms
+from osscloud.cost import FIRST_BYTE_MS, cost_ms
 from osscloud.errors import OssError
-from osscloud.faults import Fault, FaultedResponse, FaultPlan
-from osscloud.message import Request, Response
-from osscloud.operations.call import Call, Ids
+from osscloud.faults import LOST, SPOILED, Fault, FaultedResponse, FaultPlan, throttle_code
+from osscloud.instance import InstanceMetadata
+from osscloud.lifecycle import evaluate
+from osscloud.message import Deferred, Request, Response
+from osscloud.mirror import NoOrigin, Origin
+from osscloud.operations.call import Call, Ids, Operation
 from osscloud.operations.routes import route
 from osscloud.operations.selection import check_object_name
 from osscloud.permission import Permissions
+from osscloud.referer import check_referer
+from osscloud.requestpayment import check_payer
 from osscloud.s3 import to_native, to_s3
-from osscloud.signing.verify import authenticate, speaks_s3
+from osscloud.serverlog import HOUR, write_logs
+from osscloud.signing.verify import Identity, authenticate, authenticate_form, speaks_s3
 from osscloud.store import Store
+from osscloud.sts import StsService
 from osscloud.xml import error_document, http_date
 
 __all__ = ["Admin", "OssService", "ServiceConfig"]
+
+# What follows the first slash of a request that may be another service's; "" is in every text.
+_OTHERS_BEGIN = "?l"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +54,13 @@ class ServiceConfig:
     domains: BUCKET.<anything under these> is virtual-host style. max_buckets: per account. max_skew_seconds: how far a
     request's date may be off. max_copy_bytes: largest CopyObject (the vendor's older documents say 1 GiB).
     overlong_range: what a range past the end does without x-oss-range-behavior: standard (documents of different age
-    disagree). log_limit: how many access log records are kept; None keeps all.
+    disagree). index_page, website_head, force_download, mirror_range, versioned_mirror: see docs/cloud.md, "Websites
+    and mirrors", which has the evidence for each.
+    regions: what DescribeRegions lists beside `region`. max_restore_days: of one RestoreObject (newer documents allow
+    more). worm_with_versioning: a retention policy and versioning may meet (documents until 2024 say no, newer ones
+    yes).
+    log_limit: how many access log records are kept; None keeps all. vpcs: (network, VPC id) pairs that tell
+    acs:SourceVpc by the client's address, first match.
     """
 
     region: str = "cn-hangzhou"
@@ -51,32 +70,93 @@ class ServiceConfig:
     max_skew_seconds: int = 900
     max_copy_bytes: int = 5 * 1024**3
     overlong_range: Literal["ignore", "refuse"] = "ignore"
+    index_page: Literal["always", "missing"] = "always"
+    website_head: bool = True
+    force_download: bool = True
+    mirror_range: Literal["whole", "relay"] = "whole"
+    versioned_mirror: bool = False
+    regions: tuple[str, ...] = (
+        "cn-hangzhou",
+        "cn-shanghai",
+        "cn-beijing",
+        "cn-shenzhen",
+        "ap-southeast-1",
+        "us-west-1",
+    )
+    max_restore_days: int = 7
+    worm_with_versioning: bool = True
     log_limit: int | None = None
+    vpcs: tuple[tuple[str, str], ...] = ()
 
 
 class OssService:
     """One cloud.
 
-    clock: its time. rng: source of every id and generated key, so that a seed repeats a run. accounts: keys and their
-    policies. access_log: one record a request. faults: what shall go wrong. admin: the server-side view. cnames: custom
-    domain (lower case) to bucket.
+    clock: its time. rng: source of every id and generated key, so that a seed repeats a run. accounts: keys, users,
+    roles and their policies. sts, instance: give out temporary credentials; `handle` passes on what is meant for them.
+    access_log: one record a request. faults: what shall go wrong. admin: the server-side view. cnames: custom domain
+    (lower case) to bucket. origin: how mirror rules reach other servers; without one they reach none.
     """
 
-    def __init__(self, *, clock: Clock, rng: random.Random, config: ServiceConfig | None = None) -> None:
+    def __init__(
+        self, *, clock: Clock, rng: random.Random, config: ServiceConfig | None = None, origin: Origin | None = None
+    ) -> None:
         self.config = config or ServiceConfig()
+        self._origin: Origin = origin or NoOrigin()
         self.clock = clock
-        self.cnames: dict[str, str] = {}
         self.accounts = Accounts(rng)
+        self.sts = StsService(self.accounts, clock=clock, rng=rng)
+        self.instance = InstanceMetadata(self.accounts, clock)
         self.access_log = AccessLog(self.config.log_limit)
-        self.faults = FaultPlan()
+        self.faults = FaultPlan(clock)
         self._ids = Ids(rng)
         self._store = Store()
-        self._permissions = Permissions(self.accounts)
-        self.admin = Admin(self._store, self._ids, clock)
+        self._permissions = Permissions(self.accounts, lambda: self.config)
+        self.admin = Admin(self._store, self._ids, clock, self._catch_up)
+        self._next_tick = 0.0
+        self._logged = 0
+
+    @property
+    def store(self) -> Store:
+        """What the cloud keeps, for who keeps it beyond the process (`persistence`)."""
+        return self._store
+
+    def resume_ids(self, number: int) -> None:
+        """Makes version ids from here on greater than those up to `number`, which a store that was read in has."""
+        self._ids.resume(number)
+
+    @property
+    def cnames(self) -> dict[str, str]:
+        """Custom domain (lower case) to bucket."""
+        return self._store.cnames
+
+    def tick(self) -> None:
+        """Does what the time that has passed made due: lifecycle rules at every midnight (UTC), log objects for every
+        hour. Doing it again changes nothing; requests and the server-side view do it by themselves once an hour."""
+        now = self.clock.now()
+        hour = now // HOUR * HOUR
+        with self._store.lock:
+            self._next_tick = hour + HOUR
+            evaluate(self._store, self._ids, int(now))
+            if any("logging" in bucket.configs for bucket in self._store.buckets.values()):
+                records = list(takewhile(lambda record: record.time < hour, self.access_log.since(self._logged)))
+                self._logged += len(records)
+                write_logs(self._store, self._ids, records)
+            else:
+                self._logged = self.access_log.mark()
+
+    def _catch_up(self) -> None:
+        if self.clock.now() >= self._next_tick:
+            self.tick()
 
     def handle(self, request: Request) -> Response:
         """Answers one request. Never raises for what a client sent; an exception is a mistake in this package."""
         return self._exchange(request, None)
+
+    def begin(self, request: Request) -> Response | Deferred:
+        """`handle` for a transport that must not be held up: what has to wait for another server comes back as the
+        rest of the work."""
+        return self._begin(request, None)
 
     def refuse(self, request: Request, error: OssError) -> Response:
         """The answer to a request that a transport found unacceptable (no length, broken body), logged like any
@@ -84,29 +164,81 @@ class OssService:
         return self._exchange(request, error)
 
     def _exchange(self, request: Request, refusal: OssError | None) -> Response:
+        answer = self._begin(request, refusal)
+        return answer.resume() if isinstance(answer, Deferred) else answer
+
+    def _begin(self, request: Request, refusal: OssError | None) -> Response | Deferred:
+        # STS and the metadata service share host and port: the one is always asked "/", the other "/latest/...".
+        if request.target[1:2] in _OTHERS_BEGIN and refusal is None:
+            other = self._other_service(request)
+            if other is not None:
+                return other
+        if self.faults.down is not None:
+            outage = self.faults.outage()
+            if outage is not None:
+                # Nobody is there who could log it.
+                return FaultedResponse(0, action=outage[0], seconds=outage[1])
         now = self.clock.now()
+        if now >= self._next_tick:
+            self.tick()
         call = Call(
             request,
             store=self._store,
             config=self.config,
             ids=self._ids,
             authoriser=self._permissions.check,
+            form_signer=self._form_identity,
             now=int(now),
         )
         exchange = _Exchange(call, self._ids.request_id())
         try:
             if refusal is not None:
                 raise refusal
-            response = self._serve(exchange)
+            answer = self._serve(exchange)
+            if self._store.journal is not None:
+                self._store.settle()
         except OssError as error:
             exchange.error = error
-            response = _refusal(exchange, error)
+            answer = _refusal(exchange, error)
+        if isinstance(answer, Deferred):
+            rest = answer.resume
+            return Deferred(lambda: self._end(exchange, self._resume(exchange, rest), now))
+        return self._end(exchange, answer, now)
+
+    def _other_service(self, request: Request) -> Response | None:
+        if sts.addressed(request):
+            response = self.sts.handle(request)
+        elif instance.addressed(request):
+            response = self.instance.handle(request)
+        else:
+            return None
+        if self._store.journal is not None:
+            self._store.settle()
+        return response
+
+    def _resume(self, exchange: _Exchange, rest: Callable[[], Response]) -> Response:
+        try:
+            response = rest()
+            if self._store.journal is not None:
+                self._store.settle()
+        except OssError as error:
+            exchange.error = error
+            return _refusal(exchange, error)
+        return response
+
+    def _end(self, exchange: _Exchange, response: Response, now: float) -> Response:
+        call = exchange.call
+        bucket = self._store.buckets.get(call.bucket_name)
+        if bucket is not None and bucket.configs:
+            response = cors.admit(call, bucket, response)
         cost = self._cost(call, response)
+        if exchange.fault is not None and exchange.fault.action == "latency":
+            cost += exchange.fault.seconds * 1000
         response = _complete(exchange, response, cost)
         self._log(exchange, response, now, cost)
-        return response if exchange.s3 is None else to_s3(request, exchange.s3, response)
+        return response if exchange.s3 is None else to_s3(exchange.received, exchange.s3, response)
 
-    def _serve(self, exchange: _Exchange) -> Response:
+    def _serve(self, exchange: _Exchange) -> Response | Deferred:
         """The pipeline. Raises OssError."""
         call = exchange.call
         address = self._resolve(exchange)
@@ -118,21 +250,35 @@ class OssService:
             exchange.fault = fault
             if fault.action == "answer":
                 raise OssError(fault.code, status=fault.status)
-            if fault.action == "reset":
-                return Response(200)
+            if fault.action == "throttle":
+                raise OssError(throttle_code(operation.name))
+            if fault.action in LOST:
+                return Response(0)
         call.identity = authenticate(exchange.received, address, self.accounts, self.clock, self.config)
+        if operation.needs_bucket and call.bucket.configs:
+            check_referer(call, call.bucket)
+            check_payer(call, call.bucket)
+            if website.routes(call, operation):
+                return website.serve(call, address, lambda: self._perform(call, operation, address), self._origin)
+        return self._perform(call, operation, address)
+
+    def _perform(self, call: Call, operation: Operation, address: Address) -> Response:
+        """Authorises and does it. Raises OssError."""
         if operation.needs_bucket:
             bucket = call.bucket
             action = operation.action
             if operation.version_action and "versionId" in address.params:
                 action = operation.version_action
             if action:
-                self._permissions.check(call.identity, action, bucket, address.key, operation.grant)
+                self._permissions.check(call, action, bucket, address.key, operation.grant)
         else:
-            self._permissions.check_service(call.identity, operation.action, address.bucket)
+            self._permissions.check_service(call, operation.action, address.bucket)
         if address.key:
             check_object_name(address.key)
         return operation.run(call)
+
+    def _form_identity(self, call: Call, fields: Mapping[str, str]) -> Identity:
+        return authenticate_form(fields, call.request, self.accounts, self.clock, self.config)
 
     def _resolve(self, exchange: _Exchange) -> Address:
         call = exchange.call
@@ -147,10 +293,12 @@ class OssService:
     @staticmethod
     def _cost(call: Call, response: Response) -> float:
         name = call.operation.name if call.operation is not None else "-"
-        return cost_ms(name, bytes_in=len(call.request.body), bytes_out=len(response.body), scanned=call.scanned)
+        cost = cost_ms(name, bytes_in=len(call.request.body), bytes_out=len(response.body), scanned=call.scanned)
+        return cost + FIRST_BYTE_MS[call.read_class] if call.read_class else cost
 
     def _log(self, exchange: _Exchange, response: Response, now: float, cost: float) -> None:
-        call, error, request = exchange.call, exchange.error, exchange.received
+        call, request = exchange.call, exchange.received
+        error = exchange.error or call.concealed
         self.access_log.append(
             LogRecord(
                 now,
@@ -173,6 +321,9 @@ class OssService:
                 cost,
                 exchange.fault is not None,
                 request.caller,
+                request.headers.get("host", ""),
+                request.headers.get("referer", ""),
+                call.identity.account,
             )
         )
 
@@ -216,9 +367,13 @@ def _complete(exchange: _Exchange, response: Response, cost: float) -> Response:
         **response.headers,
         "x-oss-server-time": str(round(cost)),
     }
+    if "Transfer-Encoding" in headers:
+        del headers["Content-Length"]
     if len(response.body) and "Content-Type" not in headers:
         headers["Content-Type"] = "application/xml"
     fault = exchange.fault
-    if fault is not None and fault.action != "answer":
+    if fault is not None and fault.action == "crc" and "x-oss-hash-crc64ecma" in headers:
+        headers["x-oss-hash-crc64ecma"] = str(int(headers["x-oss-hash-crc64ecma"]) ^ 1)
+    elif fault is not None and fault.action in SPOILED:
         return FaultedResponse(response.status, headers, response.body, fault.action, fault.seconds)
     return Response(response.status, headers, response.body)

@@ -1,8 +1,11 @@
 """What the cloud keeps: buckets, and in each the versions of its keys and its unfinished uploads, in byte order.
 
 Pure data structure: no clock, no randomness, no permissions, no XML. Not thread-safe by itself: whoever reads more than
-one thing or changes anything holds `Store.lock`. Versions never change once published, except for `acl` and `tags`;
-content that was handed out therefore stays valid without the lock.
+one thing or changes anything holds `Store.lock`. Versions never change once published, except for `acl`, `tags` and
+what else is no content; content that was handed out therefore stays valid without the lock.
+
+Every change goes through a method here, or is told to one right after it was made (`Bucket.changed`): that is how the
+journal of a store that is kept on disk hears of it (`Store.journal`), which is written when the lock is left.
 
 Python compares str by code point, which for valid Unicode is the byte order of UTF-8; keys that are not valid UTF-8 are
 refused before they get here.
@@ -13,8 +16,9 @@ from __future__ import annotations
 import heapq
 import threading
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Protocol
 
 from sortedcontainers import SortedDict, SortedList
 
@@ -27,8 +31,10 @@ __all__ = [
     "UNVERSIONED",
     "Bucket",
     "Headers",
+    "Journal",
     "Part",
     "Store",
+    "Tiering",
     "Upload",
     "Version",
     "VersionType",
@@ -51,12 +57,28 @@ Headers = Mapping[str, str]
 _SHARED_HEADERS = 4096
 
 
+@dataclass(slots=True)
+class Tiering:
+    """What storage classes know of a version beside its class; all times in whole seconds, 0 for never.
+
+    transitioned: when lifecycle gave it its class. accessed: last read, in a bucket that monitors access. thawed: when
+    the restore is or will be done; frozen: when the restored copy ends. tier: of the restore ("Standard", ...), "" for
+    Archive, which has none.
+    """
+
+    transitioned: int = 0
+    accessed: int = 0
+    thawed: int = 0
+    frozen: int = 0
+    tier: str = ""
+
+
 class Version:
     """One version of an object, or a delete marker.
 
     headers: content headers and user metadata as they are answered ("Content-Type", "x-oss-meta-mode"), shared between
     versions. modified: whole seconds. etag: quoted. older: the next older version of the key. symlink_target: of a
-    Symlink, decoded. acl: "default" or an ACL name. tags: None when it has none.
+    Symlink, decoded. acl: "default" or an ACL name. tags: None when it has none. tiering: None for most.
     """
 
     __slots__ = (
@@ -72,6 +94,7 @@ class Version:
         "storage_class",
         "symlink_target",
         "tags",
+        "tiering",
         "type",
         "version_id",
     )
@@ -105,6 +128,7 @@ class Version:
         self.acl = acl
         self.tags = tags
         self.symlink_target = symlink_target
+        self.tiering: Tiering | None = None
         self.older: Version | None = None
 
     @property
@@ -144,15 +168,52 @@ def successor(prefix: str) -> str | None:
     return stripped[:-1] + chr(ord(stripped[-1]) + 1) if stripped else None
 
 
+class Journal(Protocol):
+    """Who keeps a store on disk. Called under the store's lock, after the change was made."""
+
+    def bucket_added(self, bucket: Bucket) -> None:
+        """With everything that is in it."""
+
+    def bucket_changed(self, bucket: Bucket) -> None:
+        """Its own attributes and configurations."""
+
+    def bucket_removed(self, bucket: Bucket) -> None:
+        """With everything in it."""
+
+    def version_added(self, bucket: Bucket, version: Version) -> None:
+        """On top of its key; the version of the same id, if there was one, is gone."""
+
+    def version_changed(self, bucket: Bucket, version: Version) -> None:
+        """Where it is: another `Version` of the same id, or the same one with other attributes."""
+
+    def version_removed(self, bucket: Bucket, version: Version) -> None: ...
+
+    def upload_added(self, bucket: Bucket, upload: Upload) -> None: ...
+
+    def upload_removed(self, bucket: Bucket, upload: Upload) -> None: ...
+
+    def part_added(self, bucket: Bucket, upload: Upload, part: Part) -> None:
+        """The part of the same number, if there was one, is gone."""
+
+    def keep(self, body: bytes) -> Content:
+        """The body as it may be kept: large ones on disk. The one call that needs no lock."""
+        ...
+
+
 class Bucket:
     """One bucket. A key whose newest version is an object is in `objects`, one whose newest version is a delete marker
     is in `buried`, each mapped to that version; older versions hang below it. So listing current objects never meets a
-    marker, and counting what lies between two keys is bisecting, not walking."""
+    marker, and counting what lies between two keys is bisecting, not walking.
+
+    configs: by sub-resource name ("website"), the document as it was put (`operations.config`); empty for most buckets,
+    so whatever a configuration changes costs a request to any other bucket one look at this."""
 
     __slots__ = (
         "acl",
         "buried",
+        "configs",
         "created",
+        "journal",
         "name",
         "noncurrent",
         "objects",
@@ -179,7 +240,9 @@ class Bucket:
         self.acl = acl
         self.storage_class = storage_class
         self.redundancy = redundancy
+        self.journal: Journal | None = None
         self.versioning: Versioning = UNVERSIONED
+        self.configs: dict[str, bytes] = {}
         self.objects: SortedDict[str, Version] = SortedDict()
         self.buried: SortedDict[str, Version] = SortedDict()
         self.noncurrent: SortedList[str] = SortedList()  # the key of each version that is not its key's newest
@@ -206,16 +269,24 @@ class Bucket:
         wherever that is; any other goes on top."""
         if self.versioning == UNVERSIONED:
             self.objects[version.key] = version
-            return
-        if version.version_id == NULL_VERSION:
-            self.remove(version.key, NULL_VERSION)
-        version.older = self.newest(version.key)
-        if version.older is not None:
-            self.noncurrent.add(version.key)
-        self._set_newest(version.key, version)
+        else:
+            if version.version_id == NULL_VERSION:
+                self._take_out(version.key, NULL_VERSION)
+            version.older = self.newest(version.key)
+            if version.older is not None:
+                self.noncurrent.add(version.key)
+            self._set_newest(version.key, version)
+        if self.journal is not None:
+            self.journal.version_added(self, version)
 
     def remove(self, key: str, version_id: str) -> Version | None:
         """Removes one version for good; what is older comes up. The version removed, None when there was none."""
+        removed = self._take_out(key, version_id)
+        if removed is not None and self.journal is not None:
+            self.journal.version_removed(self, removed)
+        return removed
+
+    def _take_out(self, key: str, version_id: str) -> Version | None:
         newer: Version | None = None
         version = self.newest(key)
         while version is not None and version.version_id != version_id:
@@ -237,12 +308,47 @@ class Bucket:
         newest = self.newest(old.key)
         if newest is old:
             self._set_newest(old.key, new)
-            return
-        while newest is not None and newest.older is not old:
-            newest = newest.older
-        if newest is None:
-            raise LookupError(f"version {old.version_id} of {old.key!r} is gone")
-        newest.older = new
+        else:
+            while newest is not None and newest.older is not old:
+                newest = newest.older
+            if newest is None:
+                raise LookupError(f"version {old.version_id} of {old.key!r} is gone")
+            newest.older = new
+        if self.journal is not None:
+            self.journal.version_changed(self, new)
+
+    def changed(self, version: Version | None = None) -> None:
+        """To be called after an attribute was set: of a version (acl, tags, ...), without one of the bucket itself."""
+        if self.journal is not None:
+            if version is None:
+                self.journal.bucket_changed(self)
+            else:
+                self.journal.version_changed(self, version)
+
+    def configure(self, param: str, document: bytes | None) -> None:
+        """Sets a configuration, None removes it."""
+        if document is None:
+            self.configs.pop(param, None)
+        else:
+            self.configs[param] = document
+        self.changed()
+
+    def add_upload(self, upload: Upload) -> None:
+        self.uploads[upload.key, upload.id] = upload
+        if self.journal is not None:
+            self.journal.upload_added(self, upload)
+
+    def remove_upload(self, upload: Upload) -> None:
+        """Completed or aborted."""
+        del self.uploads[upload.key, upload.id]
+        if self.journal is not None:
+            self.journal.upload_removed(self, upload)
+
+    def add_part(self, upload: Upload, part: Part) -> None:
+        """A part of the same number is replaced."""
+        upload.parts[part.number] = part
+        if self.journal is not None:
+            self.journal.part_added(self, upload, part)
 
     def _set_newest(self, key: str, version: Version | None) -> None:
         if version is None:
@@ -276,11 +382,16 @@ class Bucket:
 
 
 class Store:
-    """All buckets of one cloud."""
+    """All buckets of one cloud. journal: None for a store that lives in memory only; `persistence` sets it, and with it
+    a lock that writes the journal before it is left. cnames: custom domain (lower case) to bucket, from the buckets'
+    configurations. evaluated: the last midnight (UTC) for which lifecycle rules were applied, 0 before the first."""
 
     def __init__(self) -> None:
-        self.lock = threading.RLock()
+        self.lock: AbstractContextManager[object] = threading.RLock()
+        self.journal: Journal | None = None
         self.buckets: SortedDict[str, Bucket] = SortedDict()
+        self.cnames: dict[str, str] = {}
+        self.evaluated = 0
         self._headers: dict[tuple[tuple[str, str], ...], Headers] = {}
 
     def share(self, headers: Mapping[str, str]) -> Headers:
@@ -293,3 +404,31 @@ class Store:
                 self._headers.clear()
             shared = self._headers[known] = dict(headers)
         return shared
+
+    def add(self, bucket: Bucket) -> None:
+        """A new bucket, which may have something in it already. No bucket has its name yet."""
+        self.buckets[bucket.name] = bucket
+        bucket.journal = self.journal
+        self.cnames.update((param[6:], bucket.name) for param in bucket.configs if param.startswith("cname/"))
+        if self.journal is not None:
+            self.journal.bucket_added(bucket)
+
+    def remove(self, bucket: Bucket) -> None:
+        """With everything in it."""
+        del self.buckets[bucket.name]
+        self.cnames = {domain: name for domain, name in self.cnames.items() if name != bucket.name}
+        bucket.journal = None
+        if self.journal is not None:
+            self.journal.bucket_removed(bucket)
+
+    def keep(self, body: bytes) -> Content:
+        """The body as content: itself, or on disk when the store is kept there and the body is large. Call it outside
+        of the lock."""
+        return body if self.journal is None else self.journal.keep(body)
+
+    def settle(self) -> None:
+        """Writes what changed outside of the lock (accounts, the clock): to be called before an answer that tells of
+        such a change. Raises OssError InternalError when the disk refuses."""
+        if self.journal is not None:
+            with self.lock:
+                pass

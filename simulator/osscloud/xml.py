@@ -23,6 +23,7 @@ from osscloud.errors import OssError
 __all__ = [
     "Document",
     "Row",
+    "canonical",
     "child_text",
     "children",
     "error_document",
@@ -31,6 +32,7 @@ __all__ = [
     "iso_date",
     "parse",
     "parse_http_date",
+    "parse_iso_date",
 ]
 
 _DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
@@ -127,18 +129,39 @@ class Document:
 
 
 def parse(body: bytes | bytearray | memoryview, root: str) -> Element:
-    """The root element of a request body; namespaces are dropped. Raises OssError MalformedXML when the body is not
-    XML, uses a DTD or entities, or has another root element."""
+    """The root element of a request body; namespaces are dropped. root "" takes any. Raises OssError MalformedXML when
+    the body is not XML, uses a DTD or entities, or has another root element."""
     try:
-        element: Element = fromstring(bytes(body))
-    except (ParseError, DefusedXmlException, ValueError) as error:
+        element: Element = fromstring(bytes(body), forbid_dtd=True)
+    except (ParseError, DefusedXmlException, ValueError, LookupError) as error:
+        # LookupError: an encoding that nobody knows.
         raise OssError("MalformedXML", extras={"ErrorDetail": str(error)}) from error
     for node in element.iter():
         if "}" in node.tag:
             node.tag = node.tag.rpartition("}")[2]
-    if element.tag != root:
+    if root and element.tag != root:
         raise OssError("MalformedXML", extras={"ErrorDetail": f"unexpected element {element.tag}"})
     return element
+
+
+def canonical(element: Element) -> bytes:
+    """A parsed document as OSS gives it back: declaration, no namespace, no white space between elements."""
+    document = Document(element.tag)
+    if len(element):
+        _copy(document, element)
+    elif element.text:
+        return Document.single(element.tag, element.text)
+    return document.bytes()
+
+
+def _copy(document: Document, parent: Element) -> None:
+    for child in parent:
+        if len(child):
+            document.open(child.tag)
+            _copy(document, child)
+            document.close()
+        else:
+            document.leaf(child.tag, child.text or "")
 
 
 def children(element: Element, name: str) -> list[Element]:
@@ -169,6 +192,18 @@ def parse_http_date(text: str) -> int | None:
     try:
         moment = parsedate_to_datetime(text)
     except (TypeError, ValueError, IndexError):
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return int(moment.timestamp())
+
+
+def parse_iso_date(text: str) -> int | None:
+    """An ISO 8601 moment ("2024-09-03T00:00:00.000Z"; UTC when it names no zone) as seconds since the epoch; None when
+    it is not one."""
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError:
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)

@@ -11,6 +11,7 @@ import random
 from osscloud.accounts import AccessKey
 from osscloud.clock import Clock
 from osscloud.http_server import HttpServer
+from osscloud.origin_http import HttpOrigin
 from osscloud.service import Admin, OssService
 
 __all__ = ["IN_PROCESS_ENDPOINT", "Cloud"]
@@ -24,7 +25,8 @@ class Cloud:
 
     def __init__(self, *, clock: Clock, rng: random.Random, over_http: bool) -> None:
         self.clock = clock
-        self.service = OssService(clock=clock, rng=rng)
+        self._origin = HttpOrigin()
+        self.service = OssService(clock=clock, rng=rng, origin=self._origin)
         self.key: AccessKey = self.service.accounts.create_key()
         self._server = HttpServer(self.service) if over_http else None
         self.endpoint = IN_PROCESS_ENDPOINT
@@ -56,7 +58,8 @@ class Cloud:
         return f"{bucket}:{self.key.id}:{self.key.secret}"
 
     def close(self) -> None:
-        """Stops the HTTP server; safe to call twice."""
+        """Stops the HTTP server and whatever still waits for an origin; safe to call twice."""
+        self._origin.close()
         if self._server is not None:
             self._server.stop()
             self._server = None

@@ -8,8 +8,10 @@ import random
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from io import BytesIO
 from urllib.parse import quote
 from xml.etree.ElementTree import Element
+from zipfile import ZipFile
 
 import pytest
 from defusedxml.ElementTree import fromstring
@@ -17,6 +19,8 @@ from defusedxml.ElementTree import fromstring
 from osscloud.accounts import AccessKey
 from osscloud.clock import VirtualClock
 from osscloud.message import Caller, Request, Response
+from osscloud.persistence.directory import DataDirectory
+from osscloud.persistence.snapshot import save
 from osscloud.service import OssService, ServiceConfig
 
 REGION = "cn-hangzhou"
@@ -151,8 +155,25 @@ def clock() -> VirtualClock:
 
 
 @pytest.fixture
-def oss(clock: VirtualClock) -> OssService:
-    return OssService(clock=clock, rng=random.Random(7), config=ServiceConfig())
+def oss(clock: VirtualClock, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OssService]:
+    """Kept in a data directory, which must hold in the end what memory holds: so every test is one of the journal."""
+    service = OssService(clock=clock, rng=random.Random(7), config=ServiceConfig())
+    root = tmp_path_factory.mktemp("data", numbered=True) / "cloud"
+    with DataDirectory(root) as directory:
+        directory.attach(service)
+        yield service
+    again = OssService(clock=clock, rng=random.Random(7))
+    with DataDirectory(root) as directory:
+        directory.attach(again)
+        assert state_of(again) == state_of(service)
+
+
+def state_of(service: OssService) -> tuple[bytes, ...]:
+    """A snapshot, member by member."""
+    file = BytesIO()
+    save(service, file)
+    with ZipFile(file) as archive:
+        return tuple(archive.read(name) for name in archive.namelist())
 
 
 @pytest.fixture

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 def test_a_request_leaves_one_record_that_says_everything(client: Client, oss: OssService, clock: VirtualClock) -> None:
     clock.advance(1.5)
     caller = Caller("/mnt/data", "create", 4711, 1000, "app")
-    answer = client.send("PUT", "a b", {"x-trace": "1"}, {"User-Agent": "ossfs"}, b"12345", caller=caller)
+    headers = {"User-Agent": "ossfs", "Referer": "http://page"}
+    answer = client.send("PUT", "a b", {"x-trace": "1"}, headers, b"12345", caller=caller)
     assert len(oss.access_log.records) == 1
     record = oss.access_log.records[0]
     assert record == LogRecord(
@@ -45,6 +46,9 @@ def test_a_request_leaves_one_record_that_says_everything(client: Client, oss: O
         cost_ms=record.cost_ms,
         fault=False,
         caller=caller,
+        host="127.0.0.1",
+        referer="http://page",
+        requester_id=client.key.account,
     )
     assert record.cost_ms > 0
     assert answer.header("x-oss-server-time") == str(round(record.cost_ms))

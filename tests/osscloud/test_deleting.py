@@ -127,5 +127,5 @@ def test_permission_is_asked_for_each_key(client: Client, client_of: Callable[..
     assert oss.admin.keys("demo") == []
 
 
-def test_a_plain_post_is_not_implemented(client: Client) -> None:
-    assert client.send("POST", "", body=b"x").code == "NotImplemented"
+def test_a_plain_post_is_an_upload_without_a_form(client: Client) -> None:
+    assert client.send("POST", "", body=b"x").code == "MalformedPOSTRequest"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 
 from osscloud.clock import VirtualClock
-from osscloud.faults import Fault, FaultedResponse, deliver
+from osscloud.faults import CLIENT_TIMEOUT, Fault, FaultedResponse, deliver
 from osscloud.service import OssService
 
 if TYPE_CHECKING:
@@ -92,7 +92,97 @@ def test_a_cleared_plan_does_nothing(client: Client, oss: OssService) -> None:
     assert client.send("GET", "").status == 200
 
 
-@pytest.mark.parametrize("wrong", [{"count": 0}, {"action": "explode"}, {"seconds": -1}])
+def test_throttling_has_the_code_of_what_there_was_too_much_of(client: Client, oss: OssService) -> None:
+    oss.faults.add(Fault(action="throttle", count=5))
+    answers = [
+        client.send("PUT", "k"),
+        client.get("k"),
+        client.send("GET", ""),
+        client.delete("k"),
+        client.head("k"),
+    ]
+    assert {answer.status for answer in answers} == {503}
+    assert [record.error_code for record in list(oss.access_log.records)] == [
+        "UploadTrafficRateLimitExceeded",
+        "DownloadTrafficRateLimitExceeded",
+        "MetaOperationQpsLimitExceeded",
+        "TotalQpsLimitExceeded",
+        "MetaOperationQpsLimitExceeded",
+    ]
+    assert oss.admin.keys("demo") == []
+
+
+def test_latency_is_time_that_the_service_took(client: Client, oss: OssService, clock: VirtualClock) -> None:
+    oss.faults.add(Fault(operation="PutObject", action="latency", seconds=3))
+    answer = client.send("PUT", "k", body=b"x")
+    assert int(answer.header("x-oss-server-time") or 0) >= 3000
+    assert oss.access_log.records[-1].cost_ms >= 3000
+    assert oss.access_log.records[-1].fault
+    start = clock.now()
+    assert deliver(answer.response, clock).status == 200
+    assert clock.now() == start + 3
+
+
+def test_a_wrong_crc_is_only_in_the_answer(client: Client, oss: OssService) -> None:
+    right = client.put("k", b"body").header("x-oss-hash-crc64ecma")
+    oss.faults.add(Fault(operation="GetObject", action="crc"))
+    answer = client.get("k")
+    assert (answer.status, answer.body) == (200, b"body")
+    assert answer.header("x-oss-hash-crc64ecma") not in (None, right)
+    assert oss.access_log.records[-1].fault
+    assert client.get("k").header("x-oss-hash-crc64ecma") == right
+
+
+@pytest.mark.parametrize(("action", "error"), [("refuse", ConnectionRefusedError), ("blackhole", TimeoutError)])
+def test_an_outage_begins_at_once_meets_everybody_and_leaves_no_trace(
+    client: Client, oss: OssService, clock: VirtualClock, action: Literal["refuse", "blackhole"], error: type[OSError]
+) -> None:
+    oss.faults.add(Fault(action=action, seconds=1000))
+    assert oss.faults.pending() == []
+    assert oss.faults.outage() == (action, 1000)
+    for method in ("PUT", "GET"):
+        response = client.send(method, "k").response
+        with pytest.raises(error):
+            deliver(response, VirtualClock())
+    assert oss.admin.keys("demo") == []
+    assert list(oss.access_log.records) == []
+    clock.advance(1000)
+    assert client.send("PUT", "k").status == 200
+    assert oss.faults.outage() is None
+
+
+def test_an_outage_may_wait_for_a_request(client: Client, oss: OssService, clock: VirtualClock) -> None:
+    oss.faults.add(Fault(operation="PutObject", key="data/*", action="refuse", seconds=60))
+    assert client.send("PUT", "other").status == 200
+    with pytest.raises(ConnectionRefusedError):
+        deliver(client.send("PUT", "data/a").response, clock)
+    assert oss.access_log.records[-1].fault
+    assert oss.access_log.records[-1].http_status == 0
+    with pytest.raises(ConnectionRefusedError):
+        deliver(client.get("other").response, clock)
+    clock.advance(60)
+    assert client.get("other").status == 200
+
+
+def test_without_a_time_only_the_request_finds_nobody(client: Client, oss: OssService, clock: VirtualClock) -> None:
+    oss.faults.add(Fault(operation="GetObject", action="blackhole"))
+    start = clock.now()
+    with pytest.raises(TimeoutError):
+        deliver(client.get("k").response, clock)
+    assert clock.now() == start + CLIENT_TIMEOUT
+    assert client.get("k").status == 404
+
+
+def test_clearing_ends_an_outage(client: Client, oss: OssService) -> None:
+    oss.faults.add(Fault(action="refuse", seconds=1000))
+    oss.faults.clear()
+    assert oss.faults.outage() is None
+    assert client.send("PUT", "k").status == 200
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"count": 0}, {"action": "explode"}, {"seconds": -1}, {"seconds": float("nan")}, {"status": 99}]
+)
 def test_impossible_faults_are_refused_when_planned(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="fault"):
         Fault(**wrong)  # type: ignore[arg-type]

@@ -23,12 +23,14 @@ class Recorder:
         self.requests: list[Request] = []
         self.answer: Callable[[Request], Response] = lambda _: Response(200, {"Content-Length": "0"})
 
+    def begin(self, request: Request) -> Response:
+        return self.handle(request)
+
     def handle(self, request: Request) -> Response:
         self.requests.append(request)
         return self.answer(request)
 
     def refuse(self, request: Request, error: OssError) -> Response:
-        self.requests.append(request)
         return Response(error.status, {"Content-Length": "0", "x-oss-err": error.code})
 
 

@@ -198,6 +198,34 @@ def test_credentials_are_wrong_disabled_unknown_or_limited_as_given() -> None:
     assert "403" in first("{status: Disabled}")
     assert "AccessDenied" in first("{allow: ['oss:PutObject']}")
     assert "AccessDenied" in first("{deny: ['oss:ListObjects']}")
+    assert first("{policy: AliyunOSSReadOnlyAccess}") == ""
+    statement = "{Effect: Allow, Action: 'oss:PutObject', Resource: '*'}"
+    assert "AccessDenied" in first(f"{{policy: {{Version: '1', Statement: [{statement}]}}}}")
+
+
+def test_a_bucket_policy_denies_the_mount_and_a_rotated_key_is_the_same_users() -> None:
+    result = run(
+        BASE.replace(
+            "given:",
+            """\
+given:
+  bucket:
+    name: demo
+    policy:
+      Version: "1"
+      Statement: [{Effect: Deny, Principal: ["*"], Action: ["oss:DeleteObject"], Resource: ["acs:oss:*:*:demo/*"]}]
+  credentials: {policy: AliyunOSSFullAccess}""",
+        )
+        + """\
+when:
+  - {unlink: a.txt, expect: {errno: EPERM}}
+  - {rotate_key: null}
+  - {remount: {}}
+  - {unlink: a.txt, expect: {errno: EPERM}}
+  - {read: a.txt, expect: {body: hello}}
+"""
+    )
+    assert result.status is Status.PASSED, result.failures
 
 
 def test_faults_hit_as_often_as_they_say() -> None:

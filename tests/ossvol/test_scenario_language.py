@@ -33,6 +33,8 @@ OF_THIS_RELEASE = {
     "permission/hard-link",
     "permission/rotated-key",
     "mount-fail/directory-missing",
+    "mount-fail/mirror-origin",
+    "mount-fail/static-website",
     "slow/many-files",
     "slow/delete-markers",
     "zero-size/until-close",

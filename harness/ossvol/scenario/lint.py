@@ -40,6 +40,11 @@ _MODELS_BY_KEY: Mapping[str, type[BaseModel]] = {
     "object": model.ObjectExpect,
     "holders": model.HolderExpect,
     "fault": model.FaultSpec,
+    "website": model.WebsiteSpec,
+    "mirror": model.MirrorSpec,
+    "rules": model.RoutingRuleSpec,
+    "origin": model.OriginSpec,
+    "s3": model.S3OriginSpec,
     "mount": model.MountChange,
     "remount": model.MountChange,
     "remedies": model.Alternative,
@@ -173,9 +178,10 @@ def _translate(error: Any, document: Document, data: Any, short: frozenset[int])
         case "literal_error":
             choices = re.findall(r"'([^']*)'", str(context.get("expected", "")))
             return document.problem(here, "E114", _not_one_of(value, choices), hint=nearest(str(value), choices))
-        case "E114":
-            choices = context.get("choices", [])
-            message = f"unknown {'errno' if path and path[-1] == 'errno' else 'operation'} {_quote(context['name'])}"
+        case "E114" if "choices" in context:
+            choices = context["choices"]
+            what = {"errno": "errno", "policy": "system policy"}.get(str(path[-1]) if path else "", "operation")
+            message = f"unknown {what} {_quote(context['name'])}"
             key_wrong = error["loc"][-1] == "[key]"
             return document.problem(here, "E114", message, hint=nearest(context["name"], choices), key=key_wrong)
         case "E103":
@@ -253,6 +259,7 @@ class _Names:
         self._cause()
         self._pairs()
         self._objects()
+        self._origin()
         versions = self.data.get("versions")
         if isinstance(versions, dict):
             self._version_range(versions.get("ossfs"), ("versions", "ossfs"))
@@ -315,6 +322,24 @@ class _Names:
                 if name in entry and entry.get("via", "sdk") != "ossfs":
                     self.report((*path, name), "E116", f'"{name}" is stored by ossfs only: add "via: ossfs"', key=True)
 
+    def _origin(self) -> None:
+        origin = self.given.get("origin")
+        if isinstance(origin, dict):
+            if ("s3" in origin) == ("url" in origin):
+                self.report(("given", "origin"), "E116", 'either "s3" or "url"')
+            s3 = origin.get("s3")
+            objects = s3.get("objects") if isinstance(s3, dict) else None
+            for index, entry in enumerate(objects if isinstance(objects, list) else ()):
+                if isinstance(entry, dict):
+                    self._body_or_size(entry, ("given", "origin", "s3", "objects", index))
+        bucket = self.given.get("bucket")
+        if isinstance(bucket, dict):
+            self._mirror(bucket.get("mirror"), ("given", "bucket", "mirror"))
+
+    def _mirror(self, mirror: object, path: Path) -> None:
+        if isinstance(mirror, dict) and "url" not in mirror and "origin" not in self.given:
+            self.report(path, "E116", '"mirror" needs a "url", or an "origin" under "given"')
+
     def _body_or_size(self, entry: dict[str, Any], path: Path) -> None:
         if "body" in entry and "size" in entry:
             self.report((*path, "size"), "E116", 'either "body" or "size"', key=True)
@@ -364,8 +389,13 @@ class _Names:
             self._handle(step.get(verb), (*path, verb), handles)
         if not issubclass(step_model, model.ServerStep) and verb != "advance":
             self._volume(step, path)
-        if verb in ("write", "put"):
+        if verb in ("write", "put", "origin_put"):
             self._body_or_size(step, path)
+        if verb == "mirror":
+            self._mirror(step.get("mirror"), (*path, "mirror"))
+        origin = self.given.get("origin")
+        if verb in ("origin_put", "origin_delete") and not (isinstance(origin, dict) and "s3" in origin):
+            self.report((*path, verb), "E116", f'"{verb}" needs an "origin" with "s3" under "given"', key=True)
         if verb == "write" and "body" not in step and "size" not in step:
             self.report(path, "E112", 'missing key "body" (or "size")')
         if verb in ("mount", "remount") and isinstance(change := step.get(verb), dict):

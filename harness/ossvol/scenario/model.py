@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic_core import PydanticCustomError
 
-from ossvol.scenario.values import Errno, Mode, Operation, QuantityField
+from ossvol.scenario.values import BucketPolicy, Errno, Mode, Operation, QuantityField, RamPolicy
 
 __all__ = [
     "STEP_MODELS",
@@ -21,12 +22,16 @@ __all__ = [
     "CredentialsSpec",
     "Expect",
     "Given",
+    "MirrorSpec",
     "ObjectExpect",
     "ObjectSpec",
+    "OriginSpec",
+    "RoutingRuleSpec",
     "Scenario",
     "Step",
     "StepModel",
     "VolumeGiven",
+    "WebsiteSpec",
 ]
 
 Via = Literal["kernel", "direct"]
@@ -110,6 +115,52 @@ class Expect(_Model):
     holders: list[HolderExpect] | None = Field(None, description="Who has which file open after the step.")
     message: str | None = Field(None, description="Part of what a failed mount printed.")
     returncode: QuantityField | None = None
+
+
+# --- websites and mirrors ---------------------------------------------------------------------------------------------
+
+_BUCKET_NAME = r"^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$"
+_LOOPBACK_URL = r"^https?://(127\.\d+\.\d+\.\d+|localhost|\[::1\])(:\d+)?/([^?#]*/)?$"
+
+
+class RoutingRuleSpec(_Model):
+    """A RoutingRule that leads elsewhere. The condition: prefix, suffix, error_code (what the request would be answered
+    otherwise). status: HttpRedirectCode."""
+
+    prefix: str | None = None
+    suffix: str | None = None
+    error_code: int | None = Field(None, ge=400, le=599)
+    redirect: Literal["External", "AliCDN", "Internal"] = "External"
+    status: Literal[301, 302, 307] = 301
+    protocol: Literal["http", "https"] | None = None
+    host: str | None = None
+    replace_key_with: str | None = None
+    replace_prefix_with: str | None = None
+    pass_query: bool = False
+
+
+class WebsiteSpec(_Model):
+    """Static website hosting. index: Suffix of the index document; error: Key of the error document."""
+
+    index: str | None = None
+    support_sub_dir: bool = False
+    type: Literal[0, 1, 2] = 0
+    error: str | None = None
+    error_status: Literal[200, 404] = 404
+    rules: list[RoutingRuleSpec] = []
+
+
+class MirrorSpec(_Model):
+    """A rule that fetches what is missing (404) from an origin. prefix: only keys that start so; replace_prefix_with:
+    what they start with at the origin. url: of the origin, when it is not the one under given."""
+
+    prefix: str = ""
+    replace_prefix_with: str | None = None
+    url: str | None = Field(None, pattern=_LOOPBACK_URL)
+    follow_redirect: bool = True
+    pass_query: bool = False
+    allow_head: bool = False
+    proxy_pass: bool = False
 
 
 # --- steps ----------------------------------------------------------------------------------------------------------
@@ -378,6 +429,36 @@ class VersioningStep(ServerStep):
     versioning: Literal["Enabled", "Suspended"]
 
 
+class WebsiteStep(ServerStep):
+    """Sets the bucket's static website hosting; without a value it is turned off. A mirror stays."""
+
+    verb = "website"
+    website: WebsiteSpec | None
+
+
+class MirrorStep(ServerStep):
+    """Sets the bucket's mirror rule; without a value it is removed. A website stays."""
+
+    verb = "mirror"
+    mirror: MirrorSpec | None
+
+
+class OriginPutStep(ServerStep):
+    """Writes an object at the S3 origin under given; the value is the key there."""
+
+    verb = "origin_put"
+    origin_put: str = Field(min_length=1)
+    body: str | None = None
+    size: int | None = Field(None, ge=0)
+    content_type: str | None = None
+    acl: Literal["public-read", "private"] = "public-read"
+
+
+class OriginDeleteStep(ServerStep):
+    verb = "origin_delete"
+    origin_delete: str = Field(min_length=1)
+
+
 class AdvanceStep(StepModel):
     """Moves the time of the cloud and of every mount ahead, in seconds."""
 
@@ -387,12 +468,17 @@ class AdvanceStep(StepModel):
 
 class FaultSpec(_Model):
     """The first `count` calls of `operation` on keys like `key` (* and ?) go wrong. answer: with status and code;
-    reset: the connection breaks; truncate: the body ends early; stall: nothing for `seconds`."""
+    throttle: 503 with the code that OSS has for it; latency: `seconds` slower; stall: `seconds` of silence before the
+    answer; truncate: the body ends early; crc: the answer's CRC-64 is wrong; reset: the connection breaks; refuse:
+    nothing listens, with `seconds` for that long and at once when the operation is total and the key *; blackhole:
+    likewise, but nothing answers."""
 
     operation: Operation
     key: str = "*"
     count: int = Field(1, ge=1)
-    action: Literal["answer", "reset", "truncate", "stall"] = "answer"
+    action: Literal[
+        "answer", "throttle", "latency", "stall", "truncate", "crc", "reset", "refuse", "blackhole"
+    ] = "answer"
     status: int = Field(503, ge=100, le=599)
     code: str = "ServiceUnavailable"
     seconds: float = Field(0.0, ge=0)
@@ -407,7 +493,8 @@ _MODELS: tuple[type[StepModel], ...] = (
     StatStep, LstatStep, StatfsStep, LsStep, ReadStep, WriteStep, OpenStep, AppendStep, TruncateStep, FsyncStep,
     CloseStep, LinkStep, SymlinkStep, ReadlinkStep, RenameStep, UnlinkStep, MkdirStep, RmdirStep, ChmodStep, ChownStep,
     UtimeStep, SetxattrStep, GetxattrStep, MountStep, RemountStep, UnmountStep, KillStep, PutStep, HeadStep, ListStep,
-    DeleteStep, RotateKeyStep, DisableKeyStep, VersioningStep, AdvanceStep, FaultStep, ScanStep,
+    DeleteStep, RotateKeyStep, DisableKeyStep, VersioningStep, AdvanceStep, FaultStep, ScanStep, WebsiteStep,
+    MirrorStep, OriginPutStep, OriginDeleteStep,
 )  # fmt: skip
 STEP_MODELS: dict[str, type[StepModel]] = {model.verb: model for model in _MODELS}
 
@@ -460,7 +547,11 @@ Step = Annotated[
     | Annotated[VersioningStep, Tag("verb:versioning")]
     | Annotated[AdvanceStep, Tag("verb:advance")]
     | Annotated[FaultStep, Tag("verb:fault")]
-    | Annotated[ScanStep, Tag("verb:scan")],
+    | Annotated[ScanStep, Tag("verb:scan")]
+    | Annotated[WebsiteStep, Tag("verb:website")]
+    | Annotated[MirrorStep, Tag("verb:mirror")]
+    | Annotated[OriginPutStep, Tag("verb:origin_put")]
+    | Annotated[OriginDeleteStep, Tag("verb:origin_delete")],
     Discriminator(_verb_tag),
 ]
 Steps = Annotated[list[Step], Field(min_length=1)]
@@ -470,8 +561,11 @@ Steps = Annotated[list[Step], Field(min_length=1)]
 
 
 class BucketSpec(_Model):
-    name: str = Field("demo", pattern=r"^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$")
+    name: str = Field("demo", pattern=_BUCKET_NAME)
     versioning: Literal["Enabled", "Suspended"] | None = None
+    website: WebsiteSpec | None = None
+    mirror: MirrorSpec | None = None
+    policy: BucketPolicy | None = None
 
 
 class ObjectSpec(_Model):
@@ -492,15 +586,48 @@ class ObjectSpec(_Model):
     deleted: bool = False
 
 
+class OriginObjectSpec(_Model):
+    """An object of the origin. acl: an origin is asked without a signature, so a private object is refused."""
+
+    key: str = Field(min_length=1)
+    body: str | None = None
+    size: int | None = Field(None, ge=0)
+    content_type: str | None = None
+    acl: Literal["public-read", "private"] = "public-read"
+
+
+class S3OriginSpec(_Model):
+    """A bucket of an S3 server: moto, which is started for the run, or a LocalStack that runs already."""
+
+    bucket: str = Field("origin", pattern=_BUCKET_NAME)
+    objects: list[OriginObjectSpec] = []
+    server: Literal["moto", "localstack"] = "moto"
+
+
+class OriginSpec(_Model):
+    """Where mirror rules fetch from: an S3 server, or whatever listens at a loopback URL."""
+
+    s3: S3OriginSpec | None = None
+    url: str | None = Field(None, pattern=_LOOPBACK_URL)
+
+
 class CredentialsSpec(_Model):
     """The access key of the volume. secret: wrong: the password file misspells it. status: of the key on the server;
     Unknown: there is no such key. allow: what the key may do, deny: what it may not ("oss:PutObject", "oss:Get*");
-    without allow it may do everything that is not denied."""
+    without allow it may do everything that is not denied. policy: RAM policy of the user that the key belongs to,
+    instead of allow and deny."""
 
     secret: Literal["right", "wrong"] = "right"
     status: Literal["Active", "Disabled", "Unknown"] = "Active"
     allow: list[str] | None = None
     deny: list[str] = []
+    policy: RamPolicy | None = None
+
+    @model_validator(mode="after")
+    def _one_way_to_limit(self) -> CredentialsSpec:
+        if self.policy is not None and (self.allow is not None or self.deny):
+            raise PydanticCustomError("E116", 'either "policy", or "allow" and "deny"')
+        return self
 
 
 class VolumeGiven(_Model):
@@ -525,6 +652,7 @@ class ContainerSpec(_Model):
 
 class Given(_Model):
     bucket: BucketSpec = BucketSpec()
+    origin: OriginSpec | None = None
     objects: list[ObjectSpec] = []
     credentials: CredentialsSpec = CredentialsSpec()
     volume: VolumeGiven | None = None

@@ -9,12 +9,22 @@ import errno
 import math
 import re
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, PlainSerializer, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-__all__ = ["ERRNO_NAMES", "Errno", "Mode", "Operation", "Quantity", "QuantityField", "errno_code"]
+__all__ = [
+    "ERRNO_NAMES",
+    "BucketPolicy",
+    "Errno",
+    "Mode",
+    "Operation",
+    "Quantity",
+    "QuantityField",
+    "RamPolicy",
+    "errno_code",
+]
 
 _MODE = re.compile(r"0?[0-7]{3,4}")
 _QUANTITY = re.compile(r"(?P<sign>>=|<=|>|<|==|)\s*(?P<number>\d+(?:\.\d+)?)")
@@ -43,6 +53,54 @@ Mode = Annotated[
     PlainValidator(_mode),
     PlainSerializer(lambda mode: f"{mode:04o}", return_type=str),
     WithJsonSchema({"type": "string", "pattern": "^0?[0-7]{3,4}$", "description": 'Octal digits, quoted: "0640".'}),
+]
+
+
+def _policy_document(value: dict[str, Any], kind: Literal["identity", "bucket"]) -> dict[str, Any]:
+    from osscloud.ram.policy import Policy, PolicyError
+
+    try:
+        Policy.parse(value, kind)
+    except PolicyError as error:
+        raise PydanticCustomError("E114", "{reason}", {"reason": str(error)}) from error
+    return value
+
+
+def _ram_policy(value: object) -> object:
+    from osscloud.ram.system import SYSTEM_POLICIES
+
+    if isinstance(value, dict):
+        return _policy_document(value, "identity")
+    if not isinstance(value, str):
+        raise PydanticCustomError("E102", "policy is the name of a system policy, or a mapping: a policy document")
+    if value not in SYSTEM_POLICIES:
+        raise PydanticCustomError("E114", "unknown system policy", {"name": value, "choices": list(SYSTEM_POLICIES)})
+    return value
+
+
+def _bucket_policy(value: object) -> object:
+    if not isinstance(value, dict):
+        raise PydanticCustomError("E102", "the policy of a bucket is a mapping: a policy document with Principal")
+    return _policy_document(value, "bucket")
+
+
+_STATEMENTS = {"type": "object", "properties": {"Version": {"const": "1"}, "Statement": {}}, "required": ["Statement"]}
+
+RamPolicy = Annotated[
+    str | dict[str, Any],
+    PlainValidator(_ram_policy),
+    WithJsonSchema(
+        {
+            "description": "A RAM policy: the name of a system policy, or a document {Version, Statement}.",
+            "anyOf": [{"type": "string", "pattern": "^A[A-Za-z]+Access$"}, _STATEMENTS],
+        }
+    ),
+]
+
+BucketPolicy = Annotated[
+    dict[str, Any],
+    PlainValidator(_bucket_policy),
+    WithJsonSchema({"description": "A bucket policy: a document {Version, Statement} with Principal.", **_STATEMENTS}),
 ]
 
 

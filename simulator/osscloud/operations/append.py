@@ -5,13 +5,16 @@ from __future__ import annotations
 from hashlib import md5
 
 from osscloud.blob import Pieces, combine_crc64, join
+from osscloud.encryption import encryption_headers
 from osscloud.errors import OssError
 from osscloud.message import Response
 from osscloud.operations.call import Call
 from osscloud.operations.metadata import invalid, object_acl, object_headers, request_tags, storage_class
 from osscloud.operations.object import check_body
-from osscloud.operations.selection import check_readable, version_headers
+from osscloud.operations.selection import version_headers
+from osscloud.storageclass import check_readable
 from osscloud.store import Bucket, Version
+from osscloud.worm import check_deletion
 
 __all__ = ["append_object"]
 
@@ -61,6 +64,7 @@ def append_object(call: Call) -> Response:
         "x-oss-hash-crc64ecma": str(version.crc64),
         "x-oss-next-append-position": str(version.size),
         **version_headers(bucket, version),
+        **encryption_headers(version.headers),
     }
     return Response(200, answer)
 
@@ -68,7 +72,8 @@ def append_object(call: Call) -> Response:
 def _grow(call: Call, bucket: Bucket, old: Version, position: int, *, body: bytes, crc: int) -> Version:
     if old.type != "Appendable":
         raise OssError("ObjectNotAppendable", extras={"ObjectName": call.key})
-    check_readable(old)
+    check_readable(bucket, old, call.now)
+    check_deletion(bucket, old, call.now)
     _check_position(position, old.size)
     if not body:
         return old

@@ -1,23 +1,28 @@
-"""Buckets: list, create, delete, ACL, versioning, information; and what an unset configuration answers."""
+"""Buckets: list, create, delete, ACL, versioning, information."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from xml.etree.ElementTree import Element
 
+from osscloud.encryption import default_encryption
 from osscloud.errors import OssError
 from osscloud.message import Response
 from osscloud.operations.call import Call
+from osscloud.operations.config import configured
+from osscloud.operations.digest import check_body
 from osscloud.operations.metadata import BUCKET_ACLS, STORAGE_CLASSES, invalid
 from osscloud.operations.multipart import integer
-from osscloud.operations.object import acl_document, check_body
+from osscloud.operations.object import acl_document
+from osscloud.storageclass import MIN_BILLED_BYTES
 from osscloud.store import ENABLED, SUSPENDED, UNVERSIONED, Bucket, Version
+from osscloud.website import refuse_versioning
+from osscloud.worm import check_versioning
 from osscloud.xml import Document, child_text, iso_date, parse
 
 __all__ = [
     "create_bucket",
     "delete_bucket",
-    "delete_unset",
     "describe_regions",
     "get_bucket_acl",
     "get_info",
@@ -26,11 +31,12 @@ __all__ = [
     "get_versioning",
     "head_bucket",
     "list_buckets",
-    "not_found",
     "put_bucket_acl",
     "put_versioning",
-    "unset",
 ]
+
+DEFAULT_RESOURCE_GROUP = "rg-default"
+"""The group of a bucket that was put into none; real ids are an account's own."""
 
 _REDUNDANCIES = ("LRS", "ZRS")
 
@@ -66,21 +72,26 @@ def list_buckets(call: Call) -> Response:
 
 
 def describe_regions(call: Call) -> Response:
-    """GET /?regions[=oss-REGION]: the one region there is. Raises OssError InvalidArgument for another."""
-    region = f"oss-{call.config.region}"
+    """GET /?regions[=oss-REGION]: the configured regions, of which this cloud is one. Raises OssError InvalidArgument
+    for another."""
+    known = {f"oss-{region}": region for region in dict.fromkeys((call.config.region, *call.config.regions))}
     wanted = call.params.get("regions", "")
-    if wanted not in ("", region):
+    if wanted and wanted not in known:
         raise invalid("regions", wanted)
     document = Document("RegionInfoList")
-    document.open("RegionInfo")
-    document.leaves(
-        {
-            "Region": region,
-            "InternetEndpoint": call.config.endpoint,
-            "InternalEndpoint": call.config.endpoint,
-            "AccelerateEndpoint": "oss-accelerate.aliyuncs.com",
-        }
-    )
+    for name, region in known.items():
+        if wanted in ("", name):
+            here = region == call.config.region
+            document.open("RegionInfo")
+            document.leaves(
+                {
+                    "Region": name,
+                    "InternetEndpoint": call.config.endpoint if here else f"{name}.aliyuncs.com",
+                    "InternalEndpoint": call.config.endpoint if here else f"{name}-internal.aliyuncs.com",
+                    "AccelerateEndpoint": "oss-accelerate.aliyuncs.com",
+                }
+            )
+            document.close()
     return Response(200, {}, document.bytes())
 
 
@@ -127,10 +138,11 @@ def create_bucket(call: Call) -> Response:
                 raise OssError("BucketAlreadyExists", extras={"BucketName": call.bucket_name})
             if acl:
                 existing.acl = acl
+                existing.changed()
         else:
             if sum(b.owner == owner for b in buckets.values()) >= call.config.max_buckets:
                 raise OssError("TooManyBuckets")
-            buckets[call.bucket_name] = Bucket(
+            bucket = Bucket(
                 call.bucket_name,
                 owner=owner,
                 created=call.now,
@@ -138,7 +150,18 @@ def create_bucket(call: Call) -> Response:
                 storage_class=storage,
                 redundancy=redundancy,
             )
+            group = call.headers.get("x-oss-resource-group-id", "")
+            if group:
+                bucket.configs["resourceGroup"] = resource_group_document(group)
+            call.store.add(bucket)
     return Response(200, {"Location": f"/{call.bucket_name}"})
+
+
+def resource_group_document(group: str) -> bytes:
+    """BucketResourceGroupConfiguration of a bucket in that group."""
+    document = Document("BucketResourceGroupConfiguration")
+    document.leaf("ResourceGroupId", group)
+    return document.bytes()
 
 
 def delete_bucket(call: Call) -> Response:
@@ -147,7 +170,7 @@ def delete_bucket(call: Call) -> Response:
         bucket = call.current_bucket()
         if len(bucket):
             raise OssError("BucketNotEmpty", extras={"BucketName": bucket.name})
-        del call.store.buckets[bucket.name]
+        call.store.remove(bucket)
     return Response(204)
 
 
@@ -161,10 +184,15 @@ def get_info(call: Call) -> Response:
     bucket = call.bucket
     document = Document("BucketInfo")
     document.open("Bucket")
-    document.leaves({"AccessMonitor": "Disabled", "CrossRegionReplication": "Disabled"})
+    document.leaf("AccessMonitor", _text(bucket, "accessmonitor", "Status") or "Disabled")
+    replicated = any(param.startswith("replication/") for param in bucket.configs)
+    document.leaf("CrossRegionReplication", "Enabled" if replicated else "Disabled")
     document.leaf("DataRedundancyType", bucket.redundancy)
     _describe(call, document, bucket)
-    document.leaves({"TransferAcceleration": "Disabled", "BlockPublicAccess": "false"})
+    accelerated = _text(bucket, "transferAcceleration", "Enabled") == "true"
+    document.leaf("TransferAcceleration", "Enabled" if accelerated else "Disabled")
+    document.leaf("BlockPublicAccess", _text(bucket, "publicAccessBlock", "BlockPublicAccess") or "false")
+    document.leaf("ResourceGroupId", _text(bucket, "resourceGroup", "ResourceGroupId") or DEFAULT_RESOURCE_GROUP)
     if bucket.versioning != UNVERSIONED:
         document.leaf("Versioning", bucket.versioning)
     _owner(document, bucket.owner)
@@ -172,11 +200,27 @@ def get_info(call: Call) -> Response:
     document.leaf("Grant", bucket.acl)
     document.close()
     document.open("ServerSideEncryptionRule")
-    document.leaf("SSEAlgorithm", "None")
+    rule = default_encryption(bucket)
+    document.leaf("SSEAlgorithm", "None" if rule is None else rule.algorithm)
+    if rule is not None and rule.key_id:
+        document.leaf("KMSMasterKeyID", rule.key_id)
+    if rule is not None and rule.data_encryption:
+        document.leaf("KMSDataEncryption", rule.data_encryption)
     document.close()
     document.open("BucketPolicy")
-    document.leaves({"LogBucket": "", "LogPrefix": ""})
+    document.leaf("LogBucket", _text(bucket, "logging", "LoggingEnabled/TargetBucket"))
+    document.leaf("LogPrefix", _text(bucket, "logging", "LoggingEnabled/TargetPrefix"))
     return Response(200, {}, document.bytes())
+
+
+def _root(kept: bytes) -> Element:
+    return parse(kept, "")
+
+
+def _text(bucket: Bucket, param: str, path: str) -> str:
+    """The text of an element of a configuration, "" when there is none."""
+    found = configured(bucket, param, _root)
+    return "" if found is None else found.findtext(path) or ""
 
 
 def _all_versions(bucket: Bucket) -> list[Version]:
@@ -191,12 +235,14 @@ def _all_versions(bucket: Bucket) -> list[Version]:
 
 
 def get_stat(call: Call) -> Response:
-    """GET /?stat. Older versions count like objects; the one operation that walks the whole bucket."""
+    """GET /?stat. XStorage is what is billed, XRealStorage what there is. Older versions count like objects; the one
+    operation that walks the whole bucket."""
     bucket = call.bucket
     with call.store.lock:
         versions = _all_versions(bucket)
         uploads = list(bucket.uploads.values())
     sizes: Counter[str] = Counter()
+    billed: Counter[str] = Counter()
     counts: Counter[str] = Counter()
     markers = 0
     for version in versions:
@@ -204,6 +250,8 @@ def get_stat(call: Call) -> Response:
             markers += 1
         else:
             sizes[version.storage_class] += version.size
+            least = 0 if version.storage_class == "Standard" else MIN_BILLED_BYTES
+            billed[version.storage_class] += max(version.size, least)
             counts[version.storage_class] += 1
     parts = [part for upload in uploads for part in list(upload.parts.values())]
     document = Document("BucketStat")
@@ -212,7 +260,7 @@ def get_stat(call: Call) -> Response:
     document.leaves({"MultipartUploadCount": len(uploads), "LiveChannelCount": 0, "LastModifiedTime": call.now})
     for storage_class in STORAGE_CLASSES:
         name = "InfrequentAccess" if storage_class == "IA" else storage_class
-        document.leaf(f"{name}Storage", sizes[storage_class])
+        document.leaf(f"{name}Storage", billed[storage_class])
         if name != "Standard":
             document.leaf(f"{name}RealStorage", sizes[storage_class])
         document.leaf(f"{name}ObjectCount", counts[storage_class])
@@ -237,7 +285,9 @@ def put_bucket_acl(call: Call) -> Response:
     if not acl:
         raise invalid("x-oss-acl", "", "no such bucket access control exists")
     with call.store.lock:
-        call.current_bucket().acl = acl
+        bucket = call.current_bucket()
+        bucket.acl = acl
+        bucket.changed()
     return Response(200)
 
 
@@ -256,33 +306,14 @@ def put_versioning(call: Call) -> Response:
     status = child_text(parse(body, "VersioningConfiguration"), "Status")
     with call.store.lock:
         bucket = call.current_bucket()
+        if bucket.configs:
+            refuse_versioning(call)
+            check_versioning(call, bucket, status or "")
         if status == ENABLED:
             bucket.versioning = ENABLED
         elif status == SUSPENDED:
             bucket.versioning = SUSPENDED
         else:
             raise OssError("MalformedXML")
+        bucket.changed()
     return Response(200)
-
-
-def unset(build: Callable[[], bytes]) -> Callable[[Call], Response]:
-    """The operation that reads a configuration which cannot be set here: the document of its unset state."""
-
-    def answer(call: Call) -> Response:
-        return Response(200, {}, build())
-
-    return answer
-
-
-def not_found(code: str) -> Callable[[Call], Response]:
-    """The operation that reads a configuration which cannot be set here, and whose unset state is an error."""
-
-    def answer(call: Call) -> Response:
-        raise OssError(code, extras={"BucketName": call.bucket.name})
-
-    return answer
-
-
-def delete_unset(call: Call) -> Response:
-    """DELETE of a configuration that is never set: 204, as for one that is not."""
-    return Response(204)

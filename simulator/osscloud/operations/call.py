@@ -29,6 +29,10 @@ class Ids:
         self._rng = rng
         self._written = itertools.count(1)
 
+    def resume(self, number: int) -> None:
+        """Version ids from here on are greater than the one with this number."""
+        self._written = itertools.count(max(number + 1, next(self._written)))
+
     def request_id(self) -> str:
         """24 upper-case hex digits."""
         return f"{self._rng.getrandbits(96):024X}"
@@ -53,28 +57,54 @@ class Switches(Protocol):
     @property
     def endpoint(self) -> str: ...
     @property
+    def regions(self) -> tuple[str, ...]: ...
+    @property
+    def max_restore_days(self) -> int: ...
+    @property
+    def worm_with_versioning(self) -> bool: ...
+    @property
     def max_buckets(self) -> int: ...
     @property
     def max_copy_bytes(self) -> int: ...
     @property
     def overlong_range(self) -> Literal["ignore", "refuse"]: ...
+    @property
+    def index_page(self) -> Literal["always", "missing"]: ...
+    @property
+    def website_head(self) -> bool: ...
+    @property
+    def force_download(self) -> bool: ...
+    @property
+    def mirror_range(self) -> Literal["whole", "relay"]: ...
+    @property
+    def versioned_mirror(self) -> bool: ...
 
 
 class Authoriser(Protocol):
-    def __call__(self, identity: Identity, action: str, bucket: Bucket, key: str, grant: Grant) -> None:
+    def __call__(self, call: Call, action: str, bucket: Bucket, key: str, grant: Grant) -> None:
         """Raises OssError AccessDenied."""
+        ...
+
+
+class FormSigner(Protocol):
+    def __call__(self, call: Call, fields: Mapping[str, str]) -> Identity:
+        """Who signed a form. Raises OssError."""
         ...
 
 
 class Call:
     """headers: lower-case names. params: decoded. now: whole seconds. scanned, returned: for the log, set by
-    listings. identity: anonymous until the request is authenticated."""
+    listings. read_class: storage class of the content that was read, when that is not Standard, for the cost. identity:
+    anonymous until the request is authenticated. concealed: an error that a website's page is answered for; the log
+    tells it."""
 
     __slots__ = (
         "_bucket",
         "authoriser",
         "bucket_name",
+        "concealed",
         "config",
+        "form_signer",
         "headers",
         "identity",
         "ids",
@@ -83,6 +113,7 @@ class Call:
         "now",
         "operation",
         "params",
+        "read_class",
         "request",
         "returned",
         "scanned",
@@ -90,7 +121,15 @@ class Call:
     )
 
     def __init__(
-        self, request: Request, *, store: Store, config: Switches, ids: Ids, authoriser: Authoriser, now: int
+        self,
+        request: Request,
+        *,
+        store: Store,
+        config: Switches,
+        ids: Ids,
+        authoriser: Authoriser,
+        form_signer: FormSigner,
+        now: int,
     ) -> None:
         self.request = request
         self.method = request.method
@@ -103,9 +142,12 @@ class Call:
         self.config = config
         self.ids = ids
         self.authoriser = authoriser
+        self.form_signer = form_signer
         self.now = now
         self.operation: Operation | None = None
         self._bucket: Bucket | None = None
+        self.read_class = ""
+        self.concealed: OssError | None = None
         self.scanned = 0
         self.returned = 0
 
@@ -130,9 +172,13 @@ class Call:
             raise OssError("NoSuchBucket", extras={"BucketName": name})
         return bucket
 
+    def sign_form(self, fields: Mapping[str, str]) -> Identity:
+        """Who signed a PostObject form, ANONYMOUS when nobody did. fields: lower-case names. Raises OssError."""
+        return self.form_signer(self, fields)
+
     def authorise(self, action: str, bucket: Bucket, key: str, grant: Grant = "") -> None:
         """Checks one more permission than the operation's own. Raises OssError AccessDenied."""
-        self.authoriser(self.identity, action, bucket, key, grant)
+        self.authoriser(self, action, bucket, key, grant)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
+from osscloud.encryption import encryption_headers, re_encrypted
 from osscloud.errors import OssError
 from osscloud.message import Response
+from osscloud.mirror import TAG_HEADER
 from osscloud.operations.call import Call
 from osscloud.operations.metadata import (
     check_overwrite,
@@ -21,11 +23,11 @@ from osscloud.operations.selection import (
     NotModified,
     check_conditions,
     check_object_name,
-    check_readable,
     find_version,
     version_headers,
 )
-from osscloud.store import UNVERSIONED, Bucket, Version
+from osscloud.storageclass import check_readable
+from osscloud.store import UNVERSIONED, Bucket, Headers, Version
 from osscloud.xml import Document, iso_date
 
 __all__ = ["CopySource", "copy_object", "read_source", "result"]
@@ -65,7 +67,7 @@ def read_source(call: Call) -> CopySource:
     call.authorise(action, bucket, key, "read")
     with call.store.lock:
         version = find_version(bucket, key, version_id)
-    check_readable(version)
+    check_readable(bucket, version, call.now)
     check_conditions(call.headers, version, _CONDITIONS)
     return CopySource(bucket, version)
 
@@ -96,7 +98,7 @@ def copy_object(call: Call) -> Response:
         old = source.version
         in_place = source.bucket is bucket and old.key == call.key
         _check_limits(call, old, in_place=in_place)
-        check_overwrite(bucket, call.key, forbidden=forbids_overwrite(call.headers))
+        check_overwrite(call, bucket, forbidden=forbids_overwrite(call.headers))
         if in_place and bucket.versioning == UNVERSIONED:
             replace_headers = True
         version = Version(
@@ -107,17 +109,31 @@ def copy_object(call: Call) -> Response:
             content=old.content,
             etag=old.etag,
             crc64=old.crc64,
-            headers=requested if replace_headers else old.headers,
+            headers=requested if replace_headers else _copied(call, old, requested),
             storage_class=storage_class(call.headers, bucket.storage_class),
             acl=acl,
             tags=tags if replace_tags else old.tags,
             symlink_target=old.symlink_target,
         )
         bucket.publish(version)
-    headers = {"ETag": version.etag, "x-oss-hash-crc64ecma": str(version.crc64), **version_headers(bucket, version)}
+    headers = {
+        "ETag": version.etag,
+        "x-oss-hash-crc64ecma": str(version.crc64),
+        **version_headers(bucket, version),
+        **encryption_headers(version.headers),
+    }
     if source.bucket.versioning != UNVERSIONED:
         headers["x-oss-copy-source-version-id"] = old.version_id
     return Response(200, headers, result("CopyObjectResult", version.etag, call.now))
+
+
+def _copied(call: Call, source: Version, requested: Headers) -> Headers:
+    """The source's headers, with the encryption that the request or the bucket asks for; that it was mirrored is no
+    property of a copy."""
+    kept = re_encrypted(source.headers, encryption_headers(requested))
+    if TAG_HEADER in kept:
+        kept = {name: value for name, value in kept.items() if name != TAG_HEADER}
+    return kept if kept is source.headers else call.store.share(kept)
 
 
 def _check_limits(call: Call, source: Version, *, in_place: bool) -> None:

@@ -11,6 +11,7 @@ from osscloud.operations.metadata import invalid
 from osscloud.operations.object import check_body
 from osscloud.operations.selection import check_object_name, check_version_id
 from osscloud.store import NULL_VERSION, UNVERSIONED, Bucket, Version
+from osscloud.worm import check_deletion
 from osscloud.xml import Document, child_text, children, parse
 
 __all__ = ["Deletion", "delete", "delete_multiple", "delete_object"]
@@ -28,8 +29,17 @@ class Deletion:
     marker: bool
 
 
+def _check(call: Call, bucket: Bucket, key: str, version_id: str | None) -> None:
+    """Raises OssError FileImmutable. A delete marker on top of a protected object does it no harm."""
+    if version_id is not None or bucket.versioning == UNVERSIONED:
+        check_deletion(bucket, bucket.find(key, version_id or NULL_VERSION), call.now)
+
+
 def delete(call: Call, bucket: Bucket, key: str, version_id: str | None) -> Deletion:
-    """Deletes a key (version_id None) or one version for good. Call it under the store's lock."""
+    """Deletes a key (version_id None) or one version for good. Call it under the store's lock. Raises OssError
+    FileImmutable."""
+    if bucket.configs:
+        _check(call, bucket, key, version_id)
     if version_id is not None:
         removed = bucket.remove(key, version_id)
         if bucket.versioning == UNVERSIONED:
@@ -83,6 +93,9 @@ def delete_multiple(call: Call) -> Response:
         call.authorise(action, bucket, key, "write")
     with call.store.lock:
         bucket = call.current_bucket()
+        if bucket.configs:
+            for key, version_id in wanted:
+                _check(call, bucket, key, version_id)
         done = [(key, version_id, delete(call, bucket, key, version_id)) for key, version_id in wanted]
     if (child_text(root, "Quiet") or "").lower() == "true":
         return Response(200)

@@ -13,6 +13,7 @@ from osscloud.operations.metadata import invalid
 from osscloud.operations.multipart import encoding, integer
 from osscloud.operations.paging import Page, Window, read_page
 from osscloud.operations.selection import check_version_id
+from osscloud.storageclass import restore_info
 from osscloud.store import NULL_VERSION, UNVERSIONED, Bucket, Upload, Version, successor
 from osscloud.xml import Document, Row, escape, iso_date
 
@@ -23,6 +24,8 @@ _MAX_TEXT = 1024
 _CONTENTS = ("Key", "LastModified", "ETag", "Type", "Size", "StorageClass")
 _OBJECT = Row("Contents", *_CONTENTS)
 _OWNED_OBJECT = Row("Contents", *_CONTENTS, "Owner/ID", "Owner/DisplayName")
+_RESTORED_OBJECT = Row("Contents", *_CONTENTS, "RestoreInfo")
+_OWNED_RESTORED_OBJECT = Row("Contents", *_CONTENTS, "RestoreInfo", "Owner/ID", "Owner/DisplayName")
 _PREFIX = Row("CommonPrefixes", "Prefix")
 _VERSION = Row(
     "Version",
@@ -34,6 +37,20 @@ _VERSION = Row(
     "Type",
     "Size",
     "StorageClass",
+    "Owner/ID",
+    "Owner/DisplayName",
+)
+_RESTORED_VERSION = Row(
+    "Version",
+    "Key",
+    "VersionId",
+    "IsLatest",
+    "LastModified",
+    "ETag",
+    "Type",
+    "Size",
+    "StorageClass",
+    "RestoreInfo",
     "Owner/ID",
     "Owner/DisplayName",
 )
@@ -60,7 +77,7 @@ def list_objects(call: Call) -> Response:
     bucket = call.bucket
     with call.store.lock:
         page = read_page(bucket.object_keys, window, prefix, delimiter, limit)
-        rows = _object_rows(document, bucket, page, owned=True)
+        rows = _object_rows(document, bucket, page, owned=True, now=call.now)
         if bucket.versioning == UNVERSIONED:
             call.scanned = len(page)
         else:
@@ -86,7 +103,8 @@ def _list_v2(call: Call) -> Response:
     bucket = call.bucket
     with call.store.lock:
         page = read_page(bucket.object_keys, window, prefix, delimiter, limit)
-        rows = _object_rows(document, bucket, page, owned=call.params.get("fetch-owner", "").lower() == "true")
+        owned = call.params.get("fetch-owner", "").lower() == "true"
+        rows = _object_rows(document, bucket, page, owned=owned, now=call.now)
     call.scanned = len(page)
     document.leaf("Name", bucket.name)
     document.key("Prefix", prefix)
@@ -115,7 +133,7 @@ def _finish(call: Call, document: Document, page: Page) -> None:
     call.returned = len(page)
 
 
-def _object_rows(document: Document, bucket: Bucket, page: Page, *, owned: bool) -> list[str]:
+def _object_rows(document: Document, bucket: Bucket, page: Page, *, owned: bool, now: int) -> list[str]:
     encode = document.encode if document.url_encoded else str
     objects = bucket.objects
     versions = [objects[key] for key in page.keys]
@@ -131,8 +149,20 @@ def _object_rows(document: Document, bucket: Bucket, page: Page, *, owned: bool)
         rows = [
             _OBJECT.text(encode(v.key), iso_date(v.modified), v.etag, v.type, v.size, v.storage_class) for v in versions
         ]
+    for index, version in enumerate(versions):
+        if version.tiering is not None:
+            info = restore_info(version, now)
+            if info:
+                rows[index] = _restored_row(encode(version.key), version, info, bucket.owner if owned else "")
     rows.extend(_PREFIX.text(encode(prefix)) for prefix in page.prefixes)
     return rows
+
+
+def _restored_row(name: str, v: Version, info: str, owner: str) -> str:
+    columns = name, iso_date(v.modified), v.etag, v.type, v.size, v.storage_class, info
+    if not owner:
+        return _RESTORED_OBJECT.text(*columns)
+    return _OWNED_RESTORED_OBJECT.text(*columns, escape(owner), escape(owner))
 
 
 def _make_token(last: str) -> str:
@@ -172,7 +202,7 @@ def list_versions(call: Call) -> Response:
             if len(rows) == limit:
                 truncated = True
                 break
-            rows.append(_entry_row(document, bucket, key, version, latest=latest))
+            rows.append(_entry_row(document, bucket, key, version, latest=latest, now=call.now))
             position = key, version.version_id if version else ""
         else:
             truncated = False
@@ -231,7 +261,7 @@ def _older_than(bucket: Bucket, key: str, version_id: str) -> Iterator[Version]:
         version = version.older
 
 
-def _entry_row(document: Document, bucket: Bucket, key: str, version: Version | None, *, latest: bool) -> str:
+def _entry_row(document: Document, bucket: Bucket, key: str, version: Version | None, *, latest: bool, now: int) -> str:
     name = document.encode(key)
     if version is None:
         return _PREFIX.text(name)
@@ -240,18 +270,11 @@ def _entry_row(document: Document, bucket: Bucket, key: str, version: Version | 
     owner = escape(bucket.owner)
     if version.is_marker:
         return _MARKER.text(name, version.version_id, flag, modified, owner, owner)
-    return _VERSION.text(
-        name,
-        version.version_id,
-        flag,
-        modified,
-        version.etag,
-        version.type,
-        version.size,
-        version.storage_class,
-        owner,
-        owner,
-    )
+    columns = name, version.version_id, flag, modified, version.etag, version.type, version.size, version.storage_class
+    info = "" if version.tiering is None else restore_info(version, now)
+    if info:
+        return _RESTORED_VERSION.text(*columns, info, owner, owner)
+    return _VERSION.text(*columns, owner, owner)
 
 
 def list_uploads(call: Call) -> Response:

@@ -5,12 +5,17 @@ Pure functions of a call's headers.
 
 from __future__ import annotations
 
+import re
+from base64 import b64decode
 from collections.abc import Mapping
 from urllib.parse import parse_qsl
 
+from osscloud.encryption import ALGORITHM, requested_encryption
 from osscloud.errors import OssError
 from osscloud.operations.call import Call
+from osscloud.storageclass import STORAGE_CLASSES
 from osscloud.store import UNVERSIONED, Bucket, Headers
+from osscloud.worm import check_overwriting
 
 __all__ = [
     "BUCKET_ACLS",
@@ -29,14 +34,16 @@ __all__ = [
 
 META_PREFIX = "x-oss-meta-"
 DEFAULT_CONTENT_TYPE = "application/octet-stream"
-STORAGE_CLASSES = ("Standard", "IA", "Archive", "ColdArchive", "DeepColdArchive")
 BUCKET_ACLS = ("private", "public-read", "public-read-write")
 OBJECT_ACLS = ("default", *BUCKET_ACLS)
 
-SSE_HEADER = "x-oss-server-side-encryption"
-ENCRYPTIONS = ("AES256", "KMS", "SM4")
-
+_PERSISTENT = "x-oss-persistent-headers"
 _MAX_META = 8192
+_TOKEN = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+")
+_RESERVED = frozenset(
+    {"accept-ranges", "connection", "content-length", "content-md5", "content-range", "content-type", "date"}
+    | {"etag", "last-modified", "server", "transfer-encoding"}
+)
 _CONTENT_HEADERS = {
     "content-type": "Content-Type",
     "content-encoding": "Content-Encoding",
@@ -62,14 +69,30 @@ def object_headers(call: Call) -> Headers:
                 raise invalid(name, value, "The metadata name is invalid.")
             total += len(name) - len(META_PREFIX) + len(value)
             headers[name] = value
-    encryption = call.headers.get(SSE_HEADER)
-    if encryption is not None:
-        if encryption not in ENCRYPTIONS:
-            raise OssError("InvalidEncryptionAlgorithmError")
-        headers[SSE_HEADER] = encryption
+    if _PERSISTENT in call.headers:
+        headers.update(_persistent_headers(call.headers[_PERSISTENT]))
+    if ALGORITHM in call.headers or call.bucket.configs:
+        headers.update(requested_encryption(call))
     if total > _MAX_META:
         raise OssError("InvalidArgument", "Meta is too large")
     return call.store.share(headers)
+
+
+def _persistent_headers(text: str) -> dict[str, str]:
+    """x-oss-persistent-headers: "name:base64(value),name:base64(value)"; such headers come back with the object. Raises
+    OssError InvalidArgument; a name of OSS's own or of the transfer is none."""
+    found: dict[str, str] = {}
+    for item in text.split(","):
+        name, colon, encoded = item.strip().partition(":")
+        name = name.strip().lower()
+        try:
+            value = b64decode(encoded, validate=True).decode("latin-1")
+        except ValueError as error:
+            raise invalid(_PERSISTENT, text, "The persistent headers are invalid.") from error
+        if not colon or not _TOKEN.fullmatch(name) or name in _RESERVED or name.startswith("x-oss-"):
+            raise invalid(_PERSISTENT, text, "The persistent headers are invalid.")
+        found[name] = value
+    return found
 
 
 def invalid(name: str, value: str, message: str = "") -> OssError:
@@ -138,7 +161,10 @@ def refuse_callback(call: Call) -> None:
         raise OssError("NotImplemented", "Callbacks are not implemented.", extras={"Header": "x-oss-callback"})
 
 
-def check_overwrite(bucket: Bucket, key: str, *, forbidden: bool) -> None:
-    """Raises OssError FileAlreadyExists; the header means nothing once versioning was switched on or suspended."""
-    if forbidden and bucket.versioning == UNVERSIONED and key in bucket.objects:
-        raise OssError("FileAlreadyExists", extras={"ObjectName": key})
+def check_overwrite(call: Call, bucket: Bucket, *, forbidden: bool) -> None:
+    """For a write to the call's key. Raises OssError FileAlreadyExists (its header means nothing once versioning was
+    switched on or suspended), FileImmutable."""
+    if forbidden and bucket.versioning == UNVERSIONED and call.key in bucket.objects:
+        raise OssError("FileAlreadyExists", extras={"ObjectName": call.key})
+    if bucket.configs:
+        check_overwriting(bucket, call.key, call.now)

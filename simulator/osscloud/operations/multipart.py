@@ -5,6 +5,7 @@ from __future__ import annotations
 from hashlib import md5
 
 from osscloud.blob import Content, combine_crc64, crc64_of, cut, etag_of, join
+from osscloud.encryption import encryption_headers
 from osscloud.errors import OssError
 from osscloud.message import Response
 from osscloud.operations.call import Call
@@ -83,15 +84,15 @@ def initiate_upload(call: Call) -> Response:
     )
     with call.store.lock:
         bucket = call.current_bucket()
-        check_overwrite(bucket, call.key, forbidden=upload.forbid_overwrite)
-        bucket.uploads[upload.key, upload.id] = upload
+        check_overwrite(call, bucket, forbidden=upload.forbid_overwrite)
+        bucket.add_upload(upload)
     document = Document("InitiateMultipartUploadResult", url_encoded=url_encoded)
     if url_encoded:
         document.leaf("EncodingType", "url")
     document.leaf("Bucket", call.bucket_name)
     document.key("Key", upload.key)
     document.leaf("UploadId", upload.id)
-    return Response(200, {}, document.bytes())
+    return Response(200, encryption_headers(upload.headers), document.bytes())
 
 
 def _part_number(call: Call) -> int:
@@ -104,7 +105,8 @@ def _part_number(call: Call) -> int:
 def _store_part(call: Call, number: int, content: Content, etag: str, crc: int) -> None:
     part = Part(number, content, etag, crc, call.now)
     with call.store.lock:
-        _upload(call).parts[number] = part
+        upload = _upload(call)
+        call.bucket.add_part(upload, part)
 
 
 def upload_part(call: Call) -> Response:
@@ -116,7 +118,7 @@ def upload_part(call: Call) -> Response:
         raise OssError("EntityTooLarge", extras={"MaxSizeAllowed": str(MAX_PART_BYTES)})
     body = bytes(call.request.body)
     etag, crc = check_body(call, body)
-    _store_part(call, number, body, etag, crc)
+    _store_part(call, number, call.store.keep(body), etag, crc)
     return Response(200, {"ETag": etag, "x-oss-hash-crc64ecma": str(crc)})
 
 
@@ -194,7 +196,7 @@ def complete_upload(call: Call) -> Response:
         _upload(call)  # another request may have completed or aborted it meanwhile
         publish(call, version, forbid_overwrite=upload.forbid_overwrite or forbids_overwrite(call.headers))
         bucket = call.bucket
-        del bucket.uploads[upload.key, upload.id]
+        bucket.remove_upload(upload)
     document = Document("CompleteMultipartUploadResult", url_encoded=url_encoded)
     if url_encoded:
         document.leaf("EncodingType", "url")
@@ -203,7 +205,12 @@ def complete_upload(call: Call) -> Response:
     document.leaf("Bucket", bucket.name)
     document.key("Key", call.key)
     document.leaf("ETag", version.etag)
-    headers = {"ETag": version.etag, "x-oss-hash-crc64ecma": str(version.crc64), **version_headers(bucket, version)}
+    headers = {
+        "ETag": version.etag,
+        "x-oss-hash-crc64ecma": str(version.crc64),
+        **version_headers(bucket, version),
+        **encryption_headers(version.headers),
+    }
     return Response(200, headers, document.bytes())
 
 
@@ -243,7 +250,7 @@ def abort_upload(call: Call) -> Response:
     """DELETE /key?uploadId=."""
     with call.store.lock:
         upload = _upload(call)
-        del call.bucket.uploads[upload.key, upload.id]
+        call.bucket.remove_upload(upload)
     return Response(204)
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from base64 import b64decode, b64encode
-from binascii import Error as Base64Error
-from hashlib import md5
-
-from osscloud.blob import Content, content_md5, crc64_of, cut
+from osscloud.blob import Content, content_md5, cut
+from osscloud.compression import compressed
+from osscloud.encryption import ALGORITHM, encryption_headers
 from osscloud.errors import OssError
+from osscloud.lifecycle import expiration_header, visit
 from osscloud.message import Response
 from osscloud.operations.call import Call
+from osscloud.operations.digest import check_body
 from osscloud.operations.metadata import (
-    SSE_HEADER,
     check_overwrite,
     forbids_overwrite,
     invalid,
@@ -24,12 +23,12 @@ from osscloud.operations.metadata import (
 from osscloud.operations.selection import (
     NotModified,
     check_conditions,
-    check_readable,
     find_version,
     parse_range,
     select,
     version_headers,
 )
+from osscloud.storageclass import check_readable, tiering_headers
 from osscloud.store import UNVERSIONED, Bucket, Version
 from osscloud.xml import Document, http_date
 
@@ -48,29 +47,6 @@ _OVERRIDES = {
 }
 
 
-def check_body(call: Call, body: bytes) -> tuple[str, int]:
-    """The quoted MD5 ETag and the CRC-64 of a body, compared with what the request says of them.
-
-    Raises OssError InvalidDigest, InvalidCRC64."""
-    digest = md5(body, usedforsecurity=False)
-    expected = call.headers.get("content-md5")
-    if expected:
-        try:
-            matches = b64decode(expected, validate=True) == digest.digest()
-        except (Base64Error, ValueError):
-            matches = False
-        if not matches:
-            raise OssError(
-                "InvalidDigest",
-                extras={"ExpectedDigest": expected, "CalculatedDigest": b64encode(digest.digest()).decode()},
-            )
-    crc = crc64_of(body)
-    claimed = call.headers.get("x-oss-hash-crc64ecma")
-    if claimed is not None and claimed != str(crc):
-        raise OssError("InvalidCRC64", extras={"ExpectedCRC64": claimed, "CalculatedCRC64": str(crc)})
-    return f'"{digest.hexdigest().upper()}"', crc
-
-
 def put_object(call: Call) -> Response:
     """PUT /key."""
     headers = call.headers
@@ -87,7 +63,7 @@ def put_object(call: Call) -> Response:
         call.key,
         type="Normal",
         modified=call.now,
-        content=body,
+        content=call.store.keep(body),
         etag=etag,
         crc64=crc,
         headers=object_headers(call),
@@ -99,8 +75,8 @@ def put_object(call: Call) -> Response:
     answer = {"ETag": etag, "Content-MD5": content_md5(etag), "x-oss-hash-crc64ecma": str(crc)}
     if bucket.versioning != UNVERSIONED:
         answer["x-oss-version-id"] = version.version_id
-    if SSE_HEADER in version.headers:
-        answer[SSE_HEADER] = version.headers[SSE_HEADER]
+    if ALGORITHM in version.headers:
+        answer.update(encryption_headers(version.headers))
     return Response(200, answer)
 
 
@@ -108,7 +84,7 @@ def publish(call: Call, version: Version, *, forbid_overwrite: bool) -> None:
     """Gives a new version its id and makes it the newest. Raises OssError FileAlreadyExists, NoSuchBucket."""
     with call.store.lock:
         bucket = call.current_bucket()
-        check_overwrite(bucket, version.key, forbidden=forbid_overwrite)
+        check_overwrite(call, bucket, forbidden=forbid_overwrite)
         version.version_id = call.ids.version_id(bucket)
         bucket.publish(version)
 
@@ -116,8 +92,6 @@ def publish(call: Call, version: Version, *, forbid_overwrite: bool) -> None:
 def get_object(call: Call) -> Response:
     """GET and HEAD /key."""
     params = call.params
-    if params and "x-oss-process" in params:
-        raise OssError("NotImplemented", "x-oss-process is not implemented.", extras={"Header": "x-oss-process"})
     headers = call.headers
     bucket = call.bucket
     with call.store.lock:
@@ -127,12 +101,22 @@ def get_object(call: Call) -> Response:
         answer = _head(bucket, version, source, max(version.modified, source.modified))
     else:
         answer = _head(bucket, version, version, version.modified)
+    if version.tiering is not None:
+        answer.update(tiering_headers(version, call.now))
+    if bucket.configs:
+        expiration = expiration_header(bucket, version)
+        if expiration:
+            answer["x-oss-expiration"] = expiration
     try:
         check_conditions(headers, source)
     except NotModified:
         return Response(304, {"ETag": answer["ETag"], "Last-Modified": answer["Last-Modified"]})
     if call.method == "GET":
-        check_readable(source)
+        if source.storage_class != "Standard":
+            check_readable(bucket, source, call.now)
+            call.read_class = source.storage_class
+        if bucket.configs:
+            visit(call, bucket, source)
     if params:
         _override(call, answer)
     size = source.size
@@ -152,6 +136,10 @@ def get_object(call: Call) -> Response:
             answer["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
             content = cut(source.content, start, stop)
             size = stop - start
+    if status == 200 and call.method == "GET" and "accept-encoding" in headers:
+        small = compressed(headers, answer, source.content)
+        if small is not None:
+            return small
     answer["Content-Length"] = str(size)
     return Response(status, answer, b"" if call.method == "HEAD" else content)
 
@@ -240,4 +228,5 @@ def put_object_acl(call: Call) -> Response:
     with call.store.lock:
         version = select(call)
         version.acl = acl
+        call.bucket.changed(version)
     return Response(200, version_headers(call.bucket, version))

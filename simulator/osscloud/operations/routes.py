@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from osscloud import cors, storageclass, worm
 from osscloud.errors import OssError
 from osscloud.message import Response
 from osscloud.operations import (
@@ -14,13 +15,17 @@ from osscloud.operations import (
     bucket,
     copy,
     delete,
+    entries,
     listing,
     multipart,
     object,
+    policy,
+    postobject,
     symlink,
     tagging,
 )
 from osscloud.operations.call import Call, Grant, Operation
+from osscloud.operations.configurations import CONFIGURATIONS
 from osscloud.xml import Document
 
 __all__ = ["route"]
@@ -28,31 +33,11 @@ __all__ = ["route"]
 _Table = dict[str, Operation]
 
 
-def _not_implemented(name: str, action: str) -> Operation:
+def _not_implemented(name: str, action: str, *, needs_bucket: bool = True) -> Operation:
     def refuse(call: Call) -> Response:
         raise OssError("NotImplemented", f"{name} is not implemented by this service.")
 
-    return Operation(name, action, refuse)
-
-
-def _empty(root: str) -> Callable[[], bytes]:
-    return lambda: Document(root).bytes()
-
-
-def _document(root: str, leaves: Mapping[str, str]) -> Callable[[], bytes]:
-    def build() -> bytes:
-        document = Document(root)
-        document.leaves(leaves)
-        return document.bytes()
-
-    return build
-
-
-def _referer() -> bytes:
-    document = Document("RefererConfiguration")
-    document.leaves({"AllowEmptyReferer": "true", "AllowTruncateQueryString": "true", "TruncatePath": "false"})
-    document.leaf("RefererList", "")
-    return document.bytes()
+    return Operation(name, action, refuse, needs_bucket=needs_bucket)
 
 
 def _live_channels(call: Call) -> Response:
@@ -68,58 +53,31 @@ def _live_channels(call: Call) -> Response:
     return Response(200, {}, document.bytes())
 
 
-# Configurations that cannot be set here: sub-resource, name, what GET answers (section "bucket operations" of the
-# vendor's reference), whether there is a DELETE.
-_CONFIGURATIONS: list[tuple[str, str, Callable[[Call], Response] | None, bool]] = [
-    ("logging", "BucketLogging", bucket.unset(_empty("BucketLoggingStatus")), True),
-    ("website", "BucketWebsite", bucket.not_found("NoSuchWebsiteConfiguration"), True),
-    ("lifecycle", "BucketLifecycle", bucket.not_found("NoSuchLifecycle"), True),
-    ("cors", "BucketCors", bucket.not_found("NoSuchCORSConfiguration"), True),
-    ("policy", "BucketPolicy", bucket.not_found("NoSuchBucketPolicy"), True),
-    ("policyStatus", "BucketPolicyStatus", bucket.unset(_document("PolicyStatus", {"IsPublic": "false"})), False),
-    ("referer", "BucketReferer", bucket.unset(_referer), False),
-    ("tagging", "BucketTagging", bucket.unset(lambda: tagging.tagging_document({})), True),
-    ("encryption", "BucketEncryption", bucket.not_found("NoSuchServerSideEncryptionRule"), True),
-    (
-        "requestPayment",
-        "BucketRequestPayment",
-        bucket.unset(_document("RequestPaymentConfiguration", {"Payer": "BucketOwner"})),
-        False,
-    ),
-    ("worm", "BucketWorm", bucket.not_found("NoSuchWORMConfiguration"), False),
-    (
-        "bucketArchiveDirectRead",
-        "BucketArchiveDirectRead",
-        bucket.unset(_document("ArchiveDirectReadConfiguration", {"Enabled": "false"})),
-        False,
-    ),
-    ("accessmonitor", "BucketAccessMonitor", None, False),
-    ("transferAcceleration", "BucketTransferAcceleration", None, False),
-    ("resourceGroup", "BucketResourceGroup", None, False),
-    ("inventory", "BucketInventory", None, False),
-    ("replication", "BucketReplication", None, False),
-    ("replicationLocation", "BucketReplicationLocation", None, False),
-    ("replicationProgress", "BucketReplicationProgress", None, False),
-    ("cname", "BucketCname", None, False),
-    ("httpsConfig", "BucketHttpsConfig", None, False),
-    ("publicAccessBlock", "BucketPublicAccessBlock", None, False),
-    ("style", "BucketStyle", None, False),
-    ("styleName", "BucketStyle", None, False),
-    ("qosInfo", "BucketQosInfo", None, False),
-    ("qos", "BucketQos", None, False),
-    ("callback-policy", "BucketCallbackPolicy", None, False),
-    ("metaQuery", "MetaQuery", None, False),
-    ("redundancyTransition", "BucketDataRedundancyTransition", None, False),
-    ("rtc", "BucketRTC", None, False),
-    ("comp", "BucketComp", None, False),
-    ("vod", "Vod", None, False),
-    ("asyncFetch", "AsyncFetch", None, False),
-    ("wormId", "BucketWorm", None, False),
-]
+# Bucket sub-resources that OSS has and this cloud has not; those of `configurations` and `entries` join them, for the
+# methods that they do not have.
+_MISSING = {
+    "accessPoint": "AccessPoint",
+    "accessPointPolicy": "AccessPointPolicy",
+    "asyncFetch": "AsyncFetch",
+    "dataPipeline": "DataPipeline",
+    "metaQuery": "MetaQuery",
+    "objectWorm": "BucketObjectWormConfiguration",
+    "overwriteConfig": "BucketOverwriteConfig",
+    "policyStatus": "BucketPolicyStatus",
+    "quota": "BucketStorageQuota",
+    "redundancyTransition": "BucketDataRedundancyTransition",
+    "requesterQosInfo": "BucketRequesterQosInfo",
+    "resourcePool": "BucketResourcePool",
+    "vod": "Vod",
+    "worm": "BucketWorm",
+    "wormId": "BucketWorm",
+}
 
 _OBJECT_EXTRAS = {
     "restore": "RestoreObject",
     "cleanRestoredObject": "CleanRestoredObject",
+    "retention": "ObjectRetention",
+    "legalHold": "ObjectLegalHold",
     "live": "LiveChannel",
     "vod": "Vod",
     "seal": "SealAppendObject",
@@ -128,6 +86,16 @@ _OBJECT_EXTRAS = {
     "x-oss-process": "ProcessObject",
     "x-oss-async-process": "AsyncProcessObject",
     "img": "ProcessObject",
+}
+
+_SERVICE_EXTRAS = {
+    "accessPoint": "AccessPoint",
+    "cloudboxes": "CloudBoxes",
+    "publicAccessBlock": "PublicAccessBlock",
+    "qosInfo": "UserQosInfo",
+    "redundancyTransition": "UserDataRedundancyTransition",
+    "requesterQosInfo": "RequesterQosInfo",
+    "resourcePool": "ResourcePool",
 }
 
 _VERBS = {"GET": "Get", "PUT": "Put", "POST": "Post", "DELETE": "Delete", "HEAD": "Head"}
@@ -170,6 +138,8 @@ _BUCKET: dict[str, _Table] = {
         "uploads": _op("ListMultipartUploads", listing.list_uploads),
         "versioning": _op("GetBucketVersioning", bucket.get_versioning),
         "versions": _op("ListObjectVersions", listing.list_versions),
+        "policyStatus": _op("GetBucketPolicyStatus", policy.get_policy_status),
+        "worm": _op("GetBucketWorm", worm.get_worm),
         "": _GET_BUCKET,
     },
     "HEAD": {"": _op("HeadBucket", bucket.head_bucket, "GetBucketInfo")},
@@ -180,15 +150,18 @@ _BUCKET: dict[str, _Table] = {
     },
     "POST": {
         "delete": Operation("DeleteObjects", "", delete.delete_multiple),
-        "": _not_implemented("PostObject", "oss:PutObject"),
+        "worm": _op("InitiateBucketWorm", worm.initiate_worm),
+        "wormId": _op("CompleteBucketWorm", worm.complete_or_extend_worm),
+        "wormExtend": _op("ExtendBucketWorm", worm.complete_or_extend_worm),
+        "": Operation("PostObject", "", postobject.post_object),
     },
-    "DELETE": {"": _op("DeleteBucket", bucket.delete_bucket)},
-    "OPTIONS": {"": _not_implemented("OptionObject", "oss:GetBucketCors")},
+    "DELETE": {"worm": _op("AbortBucketWorm", worm.abort_worm), "": _op("DeleteBucket", bucket.delete_bucket)},
+    "OPTIONS": {"": Operation("OptionObject", "", cors.preflight)},
 }
 
 _OBJECT: dict[str, _Table] = {
     "GET": {
-        "acl": _op("GetObjectAcl", object.get_object_acl),
+        "acl": _op("GetObjectAcl", object.get_object_acl, versioned=True),
         "symlink": _op("GetObjectSymlink", symlink.get_symlink, "GetObject", grant="read", versioned=True),
         "tagging": _op("GetObjectTagging", tagging.get_tagging, versioned=True),
         "uploadId": _op("ListParts", multipart.list_parts),
@@ -199,7 +172,7 @@ _OBJECT: dict[str, _Table] = {
         "": _HEAD_OBJECT,
     },
     "PUT": {
-        "acl": _op("PutObjectAcl", object.put_object_acl),
+        "acl": _op("PutObjectAcl", object.put_object_acl, versioned=True),
         "symlink": _op("PutObjectSymlink", symlink.put_symlink, "PutObject", grant="write"),
         "tagging": _op("PutObjectTagging", tagging.put_tagging, versioned=True),
         "uploadId": _op("UploadPart", multipart.upload_part, "PutObject", grant="write"),
@@ -207,6 +180,8 @@ _OBJECT: dict[str, _Table] = {
         "": _PUT_OBJECT,
     },
     "POST": {
+        "cleanRestoredObject": _op("CleanRestoredObject", storageclass.clean_restored_object),
+        "restore": _op("RestoreObject", storageclass.restore_object, versioned=True),
         "append": _op("AppendObject", append.append_object, "PutObject", grant="write"),
         "uploads": _op("InitiateMultipartUpload", multipart.initiate_upload, "PutObject", grant="write"),
         "uploadId": _op("CompleteUpload", multipart.complete_upload, "PutObject", grant="write"),
@@ -217,32 +192,59 @@ _OBJECT: dict[str, _Table] = {
         "uploadId": _op("AbortMultipartUpload", multipart.abort_upload),
         "": _op("DeleteObject", delete.delete_object, grant="write", versioned=True),
     },
-    "OPTIONS": {"": _not_implemented("OptionObject", "oss:GetBucketCors")},
+    "OPTIONS": {"": Operation("OptionObject", "", cors.preflight)},
 }
 
 _SERVICE: dict[str, _Table] = {
     "GET": {"regions": _op("DescribeRegions", bucket.describe_regions, needs_bucket=False), "": _LIST_BUCKETS},
 }
 
+# What x-oss-process asks for, by the beginning of its value.
+_PROCESSING = {
+    "csv": _not_implemented("SelectObject", "oss:GetObject"),
+    "json": _not_implemented("SelectObject", "oss:GetObject"),
+    "image": _not_implemented("ProcessImage", "oss:ProcessImm"),
+    "style": _not_implemented("ProcessImage", "oss:ProcessImm"),
+}
+
 _COPYING = {"PutObject": _COPY_OBJECT, "UploadPart": _PART_COPY}
 
 
 def _complete_tables() -> None:
-    for param, name, read, deletable in _CONFIGURATIONS:
-        for method, verb in _VERBS.items():
-            operation = _not_implemented(verb + name, f"oss:{verb}{name}")
-            if method == "GET" and read is not None:
-                operation = _op(verb + name, read)
-            elif method == "DELETE" and deletable:
-                operation = _op(verb + name, bucket.delete_unset)
-            _BUCKET[method].setdefault(param, operation)
-    for param, name in _OBJECT_EXTRAS.items():
-        for method in _VERBS:
-            if (method, param) not in {("GET", "x-oss-process"), ("HEAD", "x-oss-process")}:
-                _OBJECT[method].setdefault(param, _not_implemented(name, f"oss:{name}"))
+    names = dict(_MISSING)
+    for row in CONFIGURATIONS:
+        names[row.param] = row.name
+        for method, operation in row.operations():
+            _BUCKET[method][row.param] = operation
+    for method, param, operation in entries.operations():
+        names.setdefault(param.partition("?")[0], operation.name.removeprefix("Put").removeprefix("Get"))
+        _BUCKET[method][param] = operation
+    for method, verb in _VERBS.items():
+        for param, name in names.items():
+            _BUCKET[method].setdefault(param, _not_implemented(verb + name, f"oss:{verb}{name}"))
+        for param, name in _OBJECT_EXTRAS.items():
+            _OBJECT[method].setdefault(param, _not_implemented(name, f"oss:{name}"))
+        for param, name in _SERVICE_EXTRAS.items():
+            operation = _not_implemented(verb + name, f"oss:{verb}{name}", needs_bucket=False)
+            _SERVICE.setdefault(method, {}).setdefault(param, operation)
 
 
 _complete_tables()
+
+
+def _by_parameter(table: _Table, params: Mapping[str, str]) -> Operation | None:
+    """The operation of the first sub-resource; "cname" with comp=add is "cname?comp=add" where there is such."""
+    if "wormExtend" in params and "wormExtend" in table:
+        return table["wormExtend"]
+    if "x-oss-process" in params and table.get("x-oss-process"):
+        return _PROCESSING.get(params["x-oss-process"].partition("/")[0], table.get("x-oss-process"))
+    suffix = f"?comp={params['comp']}" if "comp" in params else ""
+    for param in params:
+        if param:
+            operation = (table.get(param + suffix) if suffix else None) or table.get(param)
+            if operation is not None:
+                return operation
+    return None
 
 
 def route(method: str, bucket_name: str, key: str, params: Mapping[str, str], *, copies: bool) -> Operation:
@@ -253,11 +255,8 @@ def route(method: str, bucket_name: str, key: str, params: Mapping[str, str], *,
     if table is None:
         return _NOT_ALLOWED
     operation = None
-    for param in params:
-        if param:
-            operation = table.get(param)
-            if operation is not None:
-                break
+    if params:
+        operation = _by_parameter(table, params)
     if operation is None:
         operation = table.get("", _NOT_ALLOWED)
     if copies:

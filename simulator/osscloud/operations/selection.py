@@ -18,15 +18,12 @@ __all__ = [
     "NotModified",
     "check_conditions",
     "check_object_name",
-    "check_readable",
     "check_version_id",
     "find_version",
     "parse_range",
     "select",
     "version_headers",
 ]
-
-FROZEN_CLASSES = ("Archive", "ColdArchive", "DeepColdArchive")
 
 _VERSION_ID = re.compile(r"null|CAEQ[0-9A-Za-z_*=-]{16,100}")
 _RANGE = re.compile(r"\s*(\d*)\s*-\s*(\d*)\s*")
@@ -103,12 +100,6 @@ def version_headers(bucket: Bucket, version: Version) -> dict[str, str]:
     if bucket.versioning == UNVERSIONED and version.version_id == NULL_VERSION:
         return {}
     return {"x-oss-version-id": version.version_id}
-
-
-def check_readable(version: Version) -> None:
-    """Raises OssError InvalidObjectState when the content is frozen."""
-    if version.storage_class in FROZEN_CLASSES:
-        raise OssError("InvalidObjectState", extras={"ObjectName": version.key})
 
 
 def _names_etag(condition: str, etag: str) -> bool:

@@ -34,8 +34,11 @@ _SUBRESOURCES_V2 = frozenset(_NAMES_V2.split())
 
 
 def string_to_sign_v2(request: Request, address: Address, date: str) -> bytes:
-    """date: value of Date, "" when x-amz-date is sent; in a URL the value of Expires. Signed like version 1 of OSS."""
+    """date: value of Date, "" when x-amz-date is sent; in a URL the value of Expires. Signed like version 1 of OSS.
+    Parameters named x-amz-... count as the headers that a client of a signed URL cannot send."""
     headers = request.headers
+    if any(name.startswith("x-amz-") for name in address.params):
+        headers = {**headers, **{k: v for k, v in address.params.items() if k.startswith("x-amz-")}}
     lines = [request.method, headers.get("content-md5", ""), headers.get("content-type", ""), date]
     lines += [f"{name}:{headers[name].strip()}" for name in sorted(n for n in headers if n.startswith("x-amz-"))]
     head = "\n".join(lines).encode("latin-1") + b"\n"

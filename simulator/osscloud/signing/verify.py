@@ -1,7 +1,7 @@
-"""Who signed a request: finds the signature (header or URL, OSS versions 1 and 4, AWS versions 2 and 4), recomputes it
-and names each failure as the service does.
+"""Who signed a request: finds the signature (header or URL; OSS versions 1, 2 and 4, AWS versions 2 and 4) and the
+security token, recomputes it and names each failure as the service does.
 
-Decides identity only; what an identity may do is `accounts.Accounts.allows`. Any thread; no state but caches of pure
+Decides identity only; what an identity may do is the business of `permission`. Any thread; no state but caches of pure
 functions.
 """
 
@@ -19,18 +19,20 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Literal, NoReturn, Protocol
 
-from osscloud.accounts import AccessKey, Accounts
+from osscloud.accounts import AccessKey, Accounts, Session
 from osscloud.addressing import Address
 from osscloud.clock import Clock
 from osscloud.errors import OssError
 from osscloud.message import Request
-from osscloud.signing import aws, v1, v4
+from osscloud.signing import aws, v1, v2, v4
 
-__all__ = ["ANONYMOUS", "Identity", "Limits", "authenticate", "speaks_s3"]
+__all__ = ["ANONYMOUS", "Identity", "Limits", "authenticate", "authenticate_form", "speaks_s3"]
 
-Scheme = Literal["", "V1", "V4", "AWS2", "AWS4"]
+Scheme = Literal["", "V1", "V2", "V4", "AWS2", "AWS4"]
 
 MAX_URL_SECONDS = 604_800
+
+_TOKEN_PARAMETERS = ("security-token", "x-oss-security-token", "X-Amz-Security-Token", "x-amz-security-token")
 
 
 class Limits(Protocol):
@@ -45,13 +47,16 @@ class Limits(Protocol):
 @dataclass(frozen=True, slots=True)
 class Identity:
     """Who sent a request. account: owner id; both ids are "" for an anonymous request. in_url: the signature was in the
-    query, not in the Authorization header."""
+    query, not in the Authorization header. user: name of the RAM user that signed, session: of a role that signed; with
+    neither it is the account itself."""
 
     access_key_id: str
     account: str
     anonymous: bool = False
     scheme: Scheme = ""
     in_url: bool = False
+    user: str = ""
+    session: Session | None = None
 
 
 ANONYMOUS = Identity("", "", anonymous=True)
@@ -69,7 +74,8 @@ def authenticate(request: Request, address: Address, accounts: Accounts, clock: 
     """The identity behind a request, ANONYMOUS when it carries no signature at all.
 
     Raises OssError: InvalidAccessKeyId, SignatureDoesNotMatch, RequestTimeTooSkewed, AccessDenied (no date, expired or
-    incomplete URL), InvalidArgument (malformed, two signatures, wrong region), InvalidSecurityToken."""
+    incomplete URL), InvalidArgument (malformed, two signatures, two tokens, wrong region), InvalidSecurityToken,
+    SecurityTokenExpired, AccessKeyIdAndSecurityTokenNotMatch."""
     authorization = request.headers.get("authorization", "")
     params = address.params
     if not authorization and not params:
@@ -91,6 +97,8 @@ def authenticate(request: Request, address: Address, accounts: Accounts, clock: 
             return check.aws4_header(authorization)
         if authorization.startswith("AWS "):
             return check.aws2_header(authorization)
+        if authorization.startswith(v2.ALGORITHM + " "):
+            return check.v2_header(authorization)
         _malformed(authorization)
     if query_scheme == "V1":
         return check.v1_url()
@@ -100,10 +108,32 @@ def authenticate(request: Request, address: Address, accounts: Accounts, clock: 
         return check.aws4_url()
     if query_scheme == "AWS2":
         return check.aws2_url()
+    if query_scheme == "V2":
+        return check.v2_url()
     return ANONYMOUS
 
 
+def authenticate_form(
+    fields: Mapping[str, str], request: Request, accounts: Accounts, clock: Clock, config: Limits
+) -> Identity:
+    """The identity behind a PostObject form, ANONYMOUS when it is not signed. fields: lower-case names.
+
+    Raises OssError as `authenticate` does; InvalidArgument without a policy."""
+    v4_form = fields.get("x-oss-signature-version") == v4.ALGORITHM
+    if not v4_form and "ossaccesskeyid" not in fields:
+        return ANONYMOUS
+    policy = fields.get("policy", "")
+    if not policy:
+        _invalid_parameter("policy", "", "The policy field is missing.", "0002-00000702")
+    token = fields.get("x-oss-security-token", "")
+    carrier = Request(request.method, request.target, {"x-oss-security-token": token} if token else {})
+    check = _Check(carrier, Address("", "", {}, path_style=False), accounts, clock, config)
+    return check.v4_form(fields, policy) if v4_form else check.v1_form(fields, policy)
+
+
 def _scheme_in_query(params: Mapping[str, str]) -> Scheme:
+    if params.get("x-oss-signature-version") == v2.ALGORITHM:
+        return "V2"
     if "x-oss-signature-version" in params or "x-oss-signature" in params or "x-oss-credential" in params:
         return "V4"
     if "X-Amz-Signature" in params or "X-Amz-Algorithm" in params:
@@ -169,7 +199,7 @@ def _fields(text: str) -> dict[str, str] | None:
 class _Check:
     """One request under examination."""
 
-    __slots__ = ("accounts", "address", "config", "headers", "now", "params", "request")
+    __slots__ = ("accounts", "address", "config", "headers", "now", "params", "request", "session")
 
     def __init__(self, request: Request, address: Address, accounts: Accounts, clock: Clock, config: Limits) -> None:
         self.request = request
@@ -179,28 +209,61 @@ class _Check:
         self.accounts = accounts
         self.now = clock.now()
         self.config = config
+        self.session: Session | None = None
 
     # Steps that the schemes share.
 
     def key(self, access_key_id: str) -> AccessKey:
-        headers, params = self.headers, self.params
-        in_header = headers.get("x-oss-security-token") or headers.get("security-token", "")
-        in_url = params.get("security-token") or params.get("x-oss-security-token", "") if params else ""
-        if in_header and in_url:
-            _invalid_parameter("security-token", in_url, "The security token is given in the header and in the URL.")
+        token = self.token()
         key = self.accounts.find(access_key_id)
-        if in_header or in_url:
-            # A token makes it an STS request, and no key of `Accounts` came from STS.
-            raise OssError("InvalidAccessKeyId", ec="0002-00000002", extras={"OSSAccessKeyId": access_key_id})
-        if key is None:
-            raise OssError("InvalidAccessKeyId", extras={"OSSAccessKeyId": access_key_id})
+        if token or key is None:
+            return self.temporary_key(access_key_id, token)
         if key.status == "Disabled":
             raise OssError(
                 "InvalidAccessKeyId",
                 "The OSS Access Key Id you provided is disabled.",
                 extras={"OSSAccessKeyId": access_key_id},
             )
+        if key.user and self.accounts.user_of(key) is None:
+            raise OssError("InvalidAccessKeyId", extras={"OSSAccessKeyId": access_key_id})
         return key
+
+    def token(self) -> str:
+        """The security token, wherever it is; "" when there is none."""
+        headers, params = self.headers, self.params
+        in_header = (
+            headers.get("x-oss-security-token")
+            # alibabacloud-oss-v2 for Python names it so when it signs with version 1.
+            or headers.get("security-token")
+            or headers.get("x-amz-security-token", "")
+        )
+        if not params:
+            return in_header
+        in_url = next((params[name] for name in _TOKEN_PARAMETERS if params.get(name)), "")
+        if in_header and in_url:
+            _invalid_parameter("security-token", in_url, "The security token is given in the header and in the URL.")
+        return in_header or in_url
+
+    def temporary_key(self, access_key_id: str, token: str) -> AccessKey:
+        """The key of a role session. ECs: vendor documentation, "0002-00000002" and its neighbours."""
+        extras = {"OSSAccessKeyId": access_key_id}
+        if not token:
+            raise OssError("InvalidAccessKeyId", extras=extras)
+        session = self.accounts.session(access_key_id)
+        if session is None:
+            # A token makes it an STS request, and the key did not come from STS.
+            raise OssError("InvalidAccessKeyId", ec="0002-00000002", extras=extras)
+        if session.token != token:
+            if self.accounts.session_of_token(token) is None:
+                raise OssError("InvalidSecurityToken", ec="0002-00000006", extras={"SecurityToken": token})
+            raise OssError("AccessKeyIdAndSecurityTokenNotMatch", ec="0002-00000004", extras=extras)
+        if self.now >= session.expires:
+            raise OssError("SecurityTokenExpired", ec="0002-00000007", extras={"SecurityToken": token})
+        self.session = session
+        return AccessKey(session.access_key_id, session.secret, session.account)
+
+    def identity(self, key: AccessKey, scheme: Scheme, *, in_url: bool = False) -> Identity:
+        return Identity(key.id, key.account, False, scheme, in_url, key.user, self.session)
 
     def fresh(self, seconds: int | None, *, ec: str = "0002-00000504") -> None:
         """Refuses a request without a readable date, or dated too far from now."""
@@ -247,7 +310,7 @@ class _Check:
         date = self.headers.get("x-oss-date") or self.headers.get("date", "")
         self.fresh(_parse_date(date))
         self.v1_signature(key, signature, date)
-        return Identity(key.id, key.account, scheme="V1")
+        return self.identity(key, "V1")
 
     def v1_url(self) -> Identity:
         access_key_id, expires, signature = (self.params.get(n) for n in ("OSSAccessKeyId", "Expires", "Signature"))
@@ -263,12 +326,76 @@ class _Check:
             self.expired(_xml_time(min(int(expires), 1 << 40)))
         key = self.key(access_key_id)
         self.v1_signature(key, signature, expires)
-        return Identity(key.id, key.account, scheme="V1", in_url=True)
+        return self.identity(key, "V1", in_url=True)
 
     def v1_signature(self, key: AccessKey, signature: str, date: str) -> None:
         text = v1.string_to_sign(self.request, self.address, date)
+        if _equal(v1.sign(key.secret, text), signature):
+            return
+        if not v1.DISPUTED.isdisjoint(self.params):
+            shorter = v1.string_to_sign(self.request, self.address, date, v1.DISPUTED)
+            if _equal(v1.sign(key.secret, shorter), signature):
+                return
+        self.mismatch(key, signature, text, ec="0002-00000040")
+
+    # Forms (PostObject): what is signed is the policy
+
+    def v1_form(self, fields: Mapping[str, str], policy: str) -> Identity:
+        key = self.key(fields.get("ossaccesskeyid", ""))
+        text = policy.encode("utf-8", "surrogateescape")
+        signature = fields.get("signature", "")
         if not _equal(v1.sign(key.secret, text), signature):
-            self.mismatch(key, signature, text, ec="0002-00000040")
+            self.mismatch(key, signature, text, ec="0002-00000705")
+        return self.identity(key, "V1", in_url=True)
+
+    def v4_form(self, fields: Mapping[str, str], policy: str) -> Identity:
+        scope = fields.get("x-oss-credential", "").rsplit("/", 4)
+        if len(scope) != 5 or not all(scope) or scope[3:] != ["oss", v4.TERMINATOR]:
+            _invalid_parameter("x-oss-credential", "/".join(scope), "The credential is invalid.")
+        if scope[2] != self.config.region:
+            _invalid_parameter("x-oss-credential", "/".join(scope), "The signing region in credential is invalid.")
+        timestamp = fields.get("x-oss-date", "")
+        if _parse_iso(timestamp) is None or timestamp[:8] != scope[1]:
+            _invalid_parameter("x-oss-date", timestamp, "The signing date in credential is invalid.")
+        key = self.key(scope[0])
+        text = policy.encode("utf-8", "surrogateescape")
+        signature = fields.get("x-oss-signature", "")
+        if not _equal(v4.sign(v4.signing_key(key.secret, scope[1], scope[2], "oss"), text), signature):
+            self.mismatch(key, signature, text, ec="0002-00000705")
+        return self.identity(key, "V4", in_url=True)
+
+    # OSS version 2
+
+    def v2_header(self, authorization: str) -> Identity:
+        fields = dict(part.strip().partition(":")[::2] for part in authorization[len(v2.ALGORITHM) + 1 :].split(","))
+        access_key_id, signature = fields.get("AccessKeyId", ""), fields.get("Signature", "")
+        if not access_key_id or not signature:
+            _malformed(authorization)
+        key = self.key(access_key_id)
+        date = self.headers.get("x-oss-date") or self.headers.get("date", "")
+        self.fresh(_parse_date(date))
+        self.v2_signature(key, signature, fields.get("AdditionalHeaders", ""), date)
+        return self.identity(key, "V2")
+
+    def v2_url(self) -> Identity:
+        names = ("x-oss-access-key-id", "x-oss-expires", "x-oss-signature")
+        access_key_id, expires, signature = (self.params.get(name) for name in names)
+        if access_key_id is None or expires is None or signature is None:
+            raise OssError("AccessDenied", f"Query-string authentication requires the {', '.join(names)} parameters")
+        if not (expires.isascii() and expires.isdigit()):
+            message = "Invalid date (should be seconds since epoch)."
+            raise OssError("AccessDenied", message, extras={"Expires": expires})
+        if self.now > int(expires):
+            self.expired(_xml_time(min(int(expires), 1 << 40)))
+        key = self.key(access_key_id)
+        self.v2_signature(key, signature, self.params.get("x-oss-additional-headers", ""), expires)
+        return self.identity(key, "V2", in_url=True)
+
+    def v2_signature(self, key: AccessKey, signature: str, additional: str, date: str) -> None:
+        names = [name.strip().lower() for name in additional.split(";") if name.strip()]
+        text = v2.string_to_sign(self.request, self.address, names, date)
+        if not _equal(v2.sign(key.secret, text), signature):
+            self.mismatch(key, signature, text, ec="0002-00000101")
 
     # OSS version 4
 
@@ -293,7 +420,7 @@ class _Check:
         if timestamp[:8] != date:
             _malformed(authorization, "Invalid signing date in Authorization header.")
         self.v4_signature(key, fields["Signature"], fields.get("AdditionalHeaders", ""), timestamp, region)
-        return Identity(key.id, key.account, scheme="V4")
+        return self.identity(key, "V4")
 
     def v4_url(self) -> Identity:
         params = self.params
@@ -331,7 +458,7 @@ class _Check:
             self.fresh(start)
         key = self.key(access_key_id)
         self.v4_signature(key, signature, params.get("x-oss-additional-headers", ""), timestamp, region)
-        return Identity(key.id, key.account, scheme="V4", in_url=True)
+        return self.identity(key, "V4", in_url=True)
 
     def v4_signature(self, key: AccessKey, signature: str, additional: str, timestamp: str, region: str) -> None:
         names = [name.strip().lower() for name in additional.split(";") if name.strip()] if additional else ()
@@ -364,7 +491,7 @@ class _Check:
             _invalid_parameter("x-amz-content-sha256", "", "Missing required header for this request.")
         self.aws4_signature(key, fields["Signature"], fields["SignedHeaders"], timestamp, scope)
         self.aws_payload(payload)
-        return Identity(key.id, key.account, scheme="AWS4")
+        return self.identity(key, "AWS4")
 
     def aws4_url(self) -> Identity:
         params = self.params
@@ -393,7 +520,7 @@ class _Check:
         payload = self.headers.get("x-amz-content-sha256", "UNSIGNED-PAYLOAD")
         self.aws4_signature(key, signature, signed, timestamp, scope)
         self.aws_payload(payload)
-        return Identity(key.id, key.account, scheme="AWS4", in_url=True)
+        return self.identity(key, "AWS4", in_url=True)
 
     def aws4_signature(self, key: AccessKey, signature: str, signed: str, timestamp: str, scope: list[str]) -> None:
         names = signed.lower().split(";")
@@ -426,7 +553,7 @@ class _Check:
         date = self.headers.get("x-amz-date", "")
         self.fresh(_parse_date(date or self.headers.get("date", "")), ec="0002-00000501")
         self.aws2_signature(key, signature, "" if date else self.headers.get("date", ""))
-        return Identity(key.id, key.account, scheme="AWS2")
+        return self.identity(key, "AWS2")
 
     def aws2_url(self) -> Identity:
         access_key_id, expires, signature = (self.params.get(n) for n in ("AWSAccessKeyId", "Expires", "Signature"))
@@ -443,7 +570,7 @@ class _Check:
             self.expired(_xml_time(min(int(expires), 1 << 40)))
         key = self.key(access_key_id)
         self.aws2_signature(key, signature, expires)
-        return Identity(key.id, key.account, scheme="AWS2", in_url=True)
+        return self.identity(key, "AWS2", in_url=True)
 
     def aws2_signature(self, key: AccessKey, signature: str, date: str) -> None:
         text = aws.string_to_sign_v2(self.request, self.address, date)
