@@ -476,9 +476,9 @@ class FaultSpec(_Model):
     operation: Operation
     key: str = "*"
     count: int = Field(1, ge=1)
-    action: Literal[
-        "answer", "throttle", "latency", "stall", "truncate", "crc", "reset", "refuse", "blackhole"
-    ] = "answer"
+    action: Literal["answer", "throttle", "latency", "stall", "truncate", "crc", "reset", "refuse", "blackhole"] = (
+        "answer"
+    )
     status: int = Field(503, ge=100, le=599)
     code: str = "ServiceUnavailable"
     seconds: float = Field(0.0, ge=0)
