@@ -34,7 +34,7 @@ _FLAGS = {
 def observe(env: Environment, step: model.StepModel) -> Observation:
     """Carries the step out and says what it showed. Raises StepImpossible; what the step itself meets (an errno, a
     mount that fails) is in the observation."""
-    log = env.cloud.service.access_log
+    log = env.cloud.access_log
     mark = log.mark()
     seen = Observation(
         object=lambda key: _object(env, key),

@@ -153,22 +153,26 @@ class Environment:
         return OtherClient(self.cloud.service, self._other_key, self.cloud.clock)
 
     def _put_given(self, entry: ObjectSpec) -> None:
+        from osscloud.admin import NewObject
+
         meta = dict(entry.meta)
         if entry.via == "ossfs":
             meta = {**self._ossfs_meta(entry), **meta}
         body = content_of_size(entry.size) if entry.size is not None else (entry.body or "").encode()
-        for number in range(entry.count or 1):
-            key = entry.key.replace("{n}", str(number)) if entry.count else entry.key
-            self.cloud.admin.put(
-                self.bucket,
+        keys = [entry.key.replace("{n}", str(number)) for number in range(entry.count)] if entry.count else [entry.key]
+        objects = [
+            NewObject(
                 key,
                 body,
                 content_type=entry.content_type or default_content_type(key, entry.via),
                 meta=meta,
                 storage_class=entry.storage_class,
             )
-            if entry.deleted:
-                self.cloud.admin.delete(self.bucket, key)
+            for key in keys
+        ]
+        self.cloud.admin.put_many(self.bucket, objects)
+        if entry.deleted:
+            self.cloud.admin.delete_many(self.bucket, keys)
 
     def _ossfs_meta(self, entry: ObjectSpec) -> dict[str, str]:
         """What ossfs stores: decimal mode, with type bits for files only (measured, ossfs 1.91.10 mkdir and create)."""

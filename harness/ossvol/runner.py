@@ -234,7 +234,7 @@ class Runner:
         if not isinstance(when[0], MountStep):
             from osscluster.volume import MountFailed
 
-            log = env.cloud.service.access_log
+            log = env.cloud.access_log
             mark = log.mark()
             try:
                 env.mount_all()

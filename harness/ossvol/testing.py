@@ -40,6 +40,8 @@ class OssServer:
 
     @property
     def service(self) -> OssService:
+        """The cloud itself: accounts, faults, access_log. Via kernel it runs in another process: what its methods give
+        are copies, and what they take has to be picklable."""
         return self._cloud.service
 
     @property
@@ -55,6 +57,7 @@ class OssServer:
         if self._server is None:
             from osscloud.http_server import HttpServer
 
+            # In this process: via direct nothing is mounted that could wait for it.
             # The engine's clock stands at a fixed date; a client that signs with the time of now would be refused.
             self._advance(max(0.0, time.time() - self._cloud.clock.now()))
             self._server = HttpServer(self.service)
@@ -74,7 +77,7 @@ class Bucket:
     def __init__(self, cloud: Cloud, name: str) -> None:
         self._cloud = cloud
         self.name = name
-        self._mark = cloud.service.access_log.mark()
+        self._mark = cloud.access_log.mark()
 
     def keys(self, prefix: str = "") -> list[str]:
         """Keys of all current objects, in byte order."""
@@ -107,11 +110,11 @@ class Bucket:
 
     def mark(self) -> int:
         """A position in the access log for `requests(since=...)`."""
-        return self._cloud.service.access_log.mark()
+        return self._cloud.access_log.mark()
 
     def requests(self, operation: str = "", *, since: int | None = None) -> list[LogRecord]:
         """Requests to this bucket since `since`, or since the bucket was made. operation: only those ("PutObject")."""
-        records = self._cloud.service.access_log.since(self._mark if since is None else since)
+        records = self._cloud.access_log.since(self._mark if since is None else since)
         return [record for record in records if record.bucket == self.name and operation in ("", record.operation)]
 
 

@@ -73,7 +73,7 @@ class DirectEngine:
         self.run = leftovers.Run.current(Path(state_dir) if state_dir else None)
         self.clock = VirtualClock()
         self.rng = random.Random(0)
-        self.cloud = Cloud(clock=self.clock, rng=self.rng, over_http=False)
+        self.cloud = Cloud.here(clock=self.clock, rng=self.rng)
         self.transport = InProcessTransport(self.cloud.service, self.cloud.endpoint, self.clock)
         self.spool = _memory_spool()
         self.pids = itertools.count(_FIRST_PID)

@@ -1,7 +1,8 @@
 """The kernel engine: real FUSE mounts of the simulated or the real ossfs, touched by real processes.
 
-The cloud answers over HTTP in this process; every mount and every container is a process of its own, forked by the
-spawner. The command line is the same for the simulated ossfs and for a real binary.
+The cloud, every mount and every container is a process of its own, forked by the spawner; nothing that a mount waits
+for runs in this one, which may have files of the mount open itself. The command line is the same for the simulated
+ossfs and for a real binary.
 
 Time: `advance` moves the cloud's clock and, through its control socket, every simulated mount's. The kernel keeps the
 attributes and names that it was told for 1 s (libfuse's attr_timeout and entry_timeout, which ossfs leaves alone) on
@@ -18,7 +19,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import random
 import select
 import shutil
 import signal
@@ -29,9 +29,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from osscloud.clock import AdjustableClock
-from osscluster import leftovers, mounttable
-from osscluster.cloud import Cloud
+from osscluster import cloudprocess, leftovers, mounttable
 from osscluster.commandline import command_line, write_passwd
 from osscluster.container import ContainerProcess
 from osscluster.errors import ClusterError, EnvironmentMissing
@@ -58,8 +56,7 @@ class KernelEngine:
         self.call_timeout = call_timeout
         self.run = leftovers.Run.current(Path(state_dir) if state_dir else None)
         self.spawner = Spawner.shared(self.run)
-        self.clock = AdjustableClock()
-        self.cloud = Cloud(clock=self.clock, rng=random.Random(0), over_http=True)
+        self.cloud, self.clock = cloudprocess.start(self.spawner, timeout=call_timeout)
         self.ossfs = os.path.abspath(ossfs) if ossfs else None
         self.volumes: list[KernelVolume] = []
 

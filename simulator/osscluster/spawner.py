@@ -1,16 +1,16 @@
-"""The spawner: a warm, single-threaded process from which mounts and containers are forked.
+"""The spawner: a warm, single-threaded process from which clouds, mounts and containers are forked.
 
-A runner has threads (the cloud's HTTP server, whatever an application under test started), so it must not fork. It
-starts this module once with exec (`python -P -m osscluster.spawner`), which imports everything a mount needs and then
-waits on a socket pair; each request forks one child within milliseconds. There is one spawner a runner process,
-whatever the number of engines. Measured on 2 cores: 0.25 s to start it, below 10 ms a child.
+A runner may have threads (whatever an application under test started), so it must not fork. It starts this module once
+with exec (`python -P -m osscluster.spawner`), which imports everything a mount needs and then waits on a socket pair;
+each request forks one child within milliseconds. There is one spawner a runner process, whatever the number of
+engines. Measured on 2 cores: 0.25 s to start it, below 10 ms a child.
 
 Nothing outlives the runner, even if it is killed:
 
 - the socket's end in the runner closes: the spawner kills its children and removes the run (`leftovers.clean`);
 - PR_SET_PDEATHSIG tells it the same should somebody else hold a copy of that socket;
-- children get PR_SET_PDEATHSIG too, for the case that the spawner is killed: containers die at once, mounts get
-  SIGTERM and unmount themselves. What remains then is the next run's to remove.
+- children get PR_SET_PDEATHSIG too, for the case that the spawner is killed: clouds and containers die at once, mounts
+  get SIGTERM and unmount themselves. What remains then is the next run's to remove.
 
 The spawner has a session of its own: Ctrl-C reaches the runner alone, which unmounts in order.
 
@@ -192,6 +192,13 @@ class Spawner:
         with theirs:
             process = self._spawn(request, [theirs.fileno()])
         return container.ContainerProcess(process, ours, name=name, uid=uid, gid=gid, groups=groups, timeout=timeout)
+
+    def cloud(self, *, errors: int) -> tuple[Process, socket.socket]:
+        """Forks a process that runs `cloudserver.run`, and the runner's end of the socket to it. errors: descriptor
+        for its standard output and error, which the caller keeps."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            return self._spawn({"do": "cloud"}, [errors, errors, theirs.fileno()]), ours
 
     def exit_code(self, pid: int) -> int:
         """Of a child that has ended."""
@@ -405,6 +412,19 @@ def _run_container(request: dict[str, Any], fds: list[int], spawner: int) -> int
     return 0
 
 
+def _run_cloud(request: dict[str, Any], fds: list[int], spawner: int) -> int:
+    _die_with(spawner, signal.SIGKILL)
+    _redirect(fds)
+    container.set_process_name("ossvol-cloud")
+    # Not before: every mount and container would be forked with the pages of a library that only a cloud needs.
+    cloudserver = importlib.import_module("osscluster.cloudserver")
+    # A client may hang up at any time; libuv expects EPIPE.
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    with socket.socket(fileno=fds[2]) as connection:
+        cloudserver.run(connection)
+    return 0
+
+
 def _redirect(fds: list[int]) -> None:
     os.dup2(fds[0], 1)
     os.dup2(fds[1], 2)
@@ -412,7 +432,7 @@ def _redirect(fds: list[int]) -> None:
         os.close(fd)
 
 
-_CHILDREN = {"mount": _run_mount, "execute": _run_program, "container": _run_container}
+_CHILDREN = {"cloud": _run_cloud, "mount": _run_mount, "execute": _run_program, "container": _run_container}
 
 
 def main(argv: Sequence[str]) -> None:

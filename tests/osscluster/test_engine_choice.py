@@ -109,7 +109,7 @@ def test_root_keeps_its_state_where_containers_can_pass(monkeypatch: pytest.Monk
 
 
 def test_a_rotated_key_is_refused_and_the_new_one_is_the_default() -> None:
-    cloud = Cloud(clock=VirtualClock(), rng=random.Random(1), over_http=False)
+    cloud = Cloud.here(clock=VirtualClock(), rng=random.Random(1))
     old = cloud.key
     new = cloud.rotate()
     assert new is cloud.key

@@ -6,7 +6,6 @@ import contextlib
 import errno
 import json
 import os
-import random
 import shutil
 import signal
 import socket
@@ -20,10 +19,11 @@ from pathlib import Path
 
 import pytest
 
-from osscloud.clock import WallClock
 from osscloud.faults import Fault
-from osscloud.http_server import HttpServer
 from osscloud.service import OssService
+from osscluster import cloudprocess
+from osscluster.leftovers import Run
+from osscluster.spawner import Spawner
 
 PATIENCE = 15.0
 
@@ -154,13 +154,15 @@ class Lab:
 
 @pytest.fixture
 def lab() -> Iterator[Lab]:
-    service = OssService(clock=WallClock(), rng=random.Random(1))
+    # Not in this process: these tests use the mounts themselves, also while they hold Python's global lock.
+    cloud, _ = cloudprocess.start(Spawner.shared(Run.current()))
+    service = cloud.service
     service.accounts.create_key(id="AK", secret="SK")
     service.admin.create_bucket("bkt")
     service.admin.put("bkt", "f.txt", b"hello")
-    with tempfile.TemporaryDirectory(prefix="ossvol-test-") as directory, HttpServer(service) as server:
+    with contextlib.closing(cloud), tempfile.TemporaryDirectory(prefix="ossvol-test-") as directory:
         os.chmod(directory, 0o755)
-        made = Lab(service, server.endpoint, Path(directory))
+        made = Lab(service, cloud.endpoint, Path(directory))
         try:
             yield made
         finally:
