@@ -179,8 +179,6 @@ class OssService:
                 # Nobody is there who could log it.
                 return FaultedResponse(0, action=outage[0], seconds=outage[1])
         now = self.clock.now()
-        if now >= self._next_tick:
-            self.tick()
         call = Call(
             request,
             store=self._store,
@@ -194,6 +192,8 @@ class OssService:
         try:
             if refusal is not None:
                 raise refusal
+            if now >= self._next_tick:
+                self.tick()
             answer = self._serve(exchange)
             if self._store.journal is not None:
                 self._store.settle()

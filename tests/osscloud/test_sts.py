@@ -19,7 +19,7 @@ from osscloud.accounts import DEFAULT_ACCOUNT, AccessKey
 from osscloud.clock import VirtualClock
 from osscloud.message import Request, Response
 from osscloud.oidc import Issuer, MissingDependency
-from osscloud.ram.entity import Session
+from osscloud.ram.entity import Role, Session
 from osscloud.service import OssService
 
 if TYPE_CHECKING:
@@ -85,6 +85,12 @@ class Sts:
         status, answer = self.assume(**params)
         assert status == 200, answer
         return session_of(self.oss, answer)
+
+
+def role_of(oss: OssService, name: str) -> Role:
+    role = oss.accounts.ram.role(name)
+    assert role is not None
+    return role
 
 
 def session_of(oss: OssService, answer: Mapping[str, object]) -> Session:
@@ -285,6 +291,12 @@ def test_a_role_session_assumes_further_roles_with_its_token(sts: Sts) -> None:
     assert sts.assume(RoleArn=arn)[1]["Code"] == "MissingSecurityToken"
     assert sts.assume(RoleArn=arn, SecurityToken="x")[1]["Code"] == "InvalidSecurityToken.MismatchWithAccessKey"
     assert sts.assume(RoleArn=arn, SecurityToken=session.token)[0] == 200
+    narrow = sts.oss.accounts.open_session(
+        role_of(sts.oss, "reader"), "narrow", policy=json.dumps(allow("oss:*")), expires=1e12, now=sts.clock.now()
+    )
+    sts.key = AccessKey(narrow.access_key_id, narrow.secret, narrow.account)
+    assert sts.assume(RoleArn=arn, SecurityToken=narrow.token)[1]["Code"] == "NoPermission"
+    sts.key = AccessKey(session.access_key_id, session.secret, session.account)
     # A chain of roles ends after an hour, whatever the role allows others.
     long = sts.assume(RoleArn=arn, SecurityToken=session.token, DurationSeconds="7200")
     assert long[1]["Code"] == "InvalidParameter.DurationSeconds"
