@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from base64 import b64encode
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -59,7 +60,8 @@ class OssService:
 
     clock: its time. rng: source of every id and generated key, so that a seed repeats a run. accounts: keys and their
     policies. access_log: one record a request. faults: what shall go wrong. admin: the server-side view. cnames: custom
-    domain (lower case) to bucket.
+    domain (lower case) to bucket. observers: called with every request as received and its answer, on the thread that
+    serves it, before the client gets the answer.
     """
 
     def __init__(self, *, clock: Clock, rng: random.Random, config: ServiceConfig | None = None) -> None:
@@ -69,6 +71,7 @@ class OssService:
         self.accounts = Accounts(rng)
         self.access_log = AccessLog(self.config.log_limit)
         self.faults = FaultPlan()
+        self.observers: list[Callable[[Request, Response], None]] = []
         self._ids = Ids(rng)
         self._store = Store()
         self._permissions = Permissions(self.accounts)
@@ -104,6 +107,8 @@ class OssService:
         cost = self._cost(call, response)
         response = _complete(exchange, response, cost)
         self._log(exchange, response, now, cost)
+        for observer in self.observers:
+            observer(request, response)
         return response if exchange.s3 is None else to_s3(request, exchange.s3, response)
 
     def _serve(self, exchange: _Exchange) -> Response:

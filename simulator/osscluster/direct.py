@@ -177,7 +177,7 @@ class DirectVolume:
         stdout, stderr = io.StringIO(), io.StringIO()
         mount = Mount(
             command_line(self.spec, self.mountpoint, endpoint=engine.cloud.endpoint, passwd_file=passwd),
-            profile=profile.find(self.spec.version or profile.DEFAULT_VERSION),
+            profile=profile.find(self.spec.version or profile.DEFAULT_VERSION, fixed=self.spec.fixed),
             environment={**config.environment(), **self.spec.environment},
             clock=AdjustableClock(engine.clock),
             mime_text=self.spec.mime_types,

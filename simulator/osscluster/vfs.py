@@ -1117,4 +1117,15 @@ def _without_privileges(mode: int) -> int:
 
 
 def _to_stat(node: _Node, seen: Attributes) -> Stat:
-    return Stat(seen.mode, seen.uid, seen.gid, seen.size, seen.mtime, seen.nlink, seen.blocks, node.number)
+    return Stat(
+        seen.mode,
+        seen.uid,
+        seen.gid,
+        seen.size,
+        seen.mtime,
+        seen.nlink,
+        seen.blocks,
+        node.number,
+        seen.atime,
+        seen.ctime,
+    )
