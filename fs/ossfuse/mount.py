@@ -84,6 +84,7 @@ def run(
     control: str | None = None,
     ready_fd: int | None = None,
     clock_offset: float = 0.0,
+    fixed: bool = False,
     mime_text: str | None = None,
     stdout: TextIO | None = None,
     stderr: TextIO | None = None,
@@ -92,12 +93,12 @@ def run(
 
     argv: ossfs's command line without the program's name. version: the release. control: path of the control socket to
     make. ready_fd: gets b"1" when the mount is there and has passed the check of its init (from then on the kernel
-    queues what callers ask) and is closed. clock_offset: seconds that the mount's clock is ahead. mime_text: content of
-    /etc/mime.types, None: the machine's own. Raises UnknownVersion.
+    queues what callers ask) and is closed. clock_offset: seconds that the mount's clock is ahead. fixed: without
+    the release's defects. mime_text: content of /etc/mime.types, None: the machine's own. Raises UnknownVersion.
     """
     mount = Mount(
         argv,
-        profile=find(version),
+        profile=find(version, fixed=fixed),
         environment=config.environment(),
         program=program,
         clock=AdjustableClock(offset=clock_offset),

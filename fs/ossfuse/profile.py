@@ -114,7 +114,6 @@ class Profile:
     third_option_word: str = "option"  # 1.80 misspells it "optioni"
     umask_c_radix: bool = False  # 1.80 reads umask= and mp_umask= as C does: 022 octal, 22 decimal
     parse_failed_line: str = ""  # 1.91.8 and later add a last line to argument errors
-    unknown_option_after_check: bool = False  # 1.91.10, measured: libfuse's refusal comes after the mount check
     default_url: str = "https://oss-cn-hangzhou.aliyuncs.com"  # 1.80: empty, url= must be given
     max_stat_cache_size: int = 100_000  # 1.80: 1000
     stat_cache_expire: float | None = 900.0  # None: entries never expire (1.80)
@@ -577,9 +576,11 @@ def without_defects(profile: Profile) -> Profile:
     )
 
 
-def find(version: str) -> Profile:
-    """The row of a release by its exact name ("1.91.3", also written "v1.91.3"). Raises UnknownVersion."""
+def find(version: str, *, fixed: bool = False) -> Profile:
+    """The row of a release by its exact name ("1.91.3", also written "v1.91.3"); fixed: without its defects. Raises
+    UnknownVersion."""
     try:
-        return PROFILES[version.removeprefix("v")]
+        row = PROFILES[version.removeprefix("v")]
+        return without_defects(row) if fixed else row
     except KeyError:
         raise UnknownVersion(f"unknown ossfs version {version!r}; known: {', '.join(PROFILES)}") from None

@@ -60,6 +60,7 @@ def run(
     ossfs_version: Annotated[
         str, typer.Option(metavar="V", help="Simulated release; default: what each scenario asks for.")
     ] = "",
+    fixed: Annotated[bool, typer.Option("--fixed", help="Leave out the defects of the simulated release.")] = False,
     workers: Annotated[int, typer.Option("-n", min=1, metavar="N", help="Worker processes.")] = 1,
     junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write JUnit XML.")] = None,
     json: Json = False,
@@ -78,6 +79,7 @@ def run(
             via=_via(via),
             ossfs=ossfs,
             ossfs_version=ossfs_version,
+            fixed=fixed,
             workers=workers,
             junit=junit,
             json=json,
@@ -218,6 +220,31 @@ def doctor(json: Json = False) -> None:
                 "ossvol run uses kernel mounts" if works else "ossvol run uses --via direct, which needs none of this"
             )
     raise typer.Exit(ExitCode.OK if works else ExitCode.ENVIRONMENT)
+
+
+@app.command()
+def explain(
+    product: Annotated[str, typer.Argument(metavar="ossfs", help="What to explain: ossfs.")],
+    versions: Annotated[list[str], typer.Argument(metavar="V [V2]", help="One release, or two to compare.")],
+    json: Json = False,
+) -> None:
+    """Say in words what a release of ossfs does, or what changed between two releases."""
+    from ossvol.explain import explain as explain_versions
+
+    with _errors():
+        sys.stdout.write(explain_versions(product, versions, json=json))
+
+
+@app.command()
+def holders(
+    mount: Annotated[Path, typer.Argument(metavar="MOUNT", help="A mount point.")],
+    json: Json = False,
+) -> None:
+    """Say which process has which file of a mount open, as lsof does."""
+    from ossvol.holders import holders as holders_of
+
+    with _errors():
+        sys.stdout.write(holders_of(mount, json=json))
 
 
 @app.command()
