@@ -172,6 +172,9 @@ class AttributeRules:
         modified = parse_http_date(headers.get("last-modified", ""))
         found = Attributes(mode=mode, uid=self._owner(headers, listed), gid=self._group(headers, listed))
         found.mtime = self._time(headers, "mtime", modified, listed)
+        if self.options.simulate_mtime_ns_with_crc64 and found.mtime.is_integer():
+            # The nanoseconds change with the content, for libfuse's auto_cache to see it.
+            found.mtime += _number(headers.get("x-oss-hash-crc64ecma", ""), 10) % 1_000_000_000 / 1_000_000_000
         if profile.access_and_change_times:
             found.ctime = self._time(headers, "ctime", modified, listed)
             found.atime = self._time(headers, "atime", modified, listed)

@@ -9,6 +9,7 @@ Paths are absolute inside the mount; the mount's prefix is put in front here and
 from __future__ import annotations
 
 import base64
+import contextlib
 import contextvars
 import errno
 import hashlib
@@ -26,11 +27,13 @@ from urllib.parse import quote, urlsplit
 
 from osscloud.clock import Clock
 from osscloud.message import Caller, Request, Response, Transport
+from ossfuse import wtf8
 from ossfuse.attributes import META, Headers, http_date
+from ossfuse.encryption import CustomerKey, customer_headers, object_headers, source_headers
 from ossfuse.errors import RequestFailed, failure
 from ossfuse.listing import BadListing, ListPage, parse_page
 from ossfuse.options import MountOptions
-from ossfuse.passwd import Credentials
+from ossfuse.passwd import ANONYMOUS, Credentials, Source
 from ossfuse.profile import Profile
 from ossfuse.signature import UNSIGNED_PAYLOAD, sign_v1, sign_v4
 
@@ -82,7 +85,7 @@ class ObjectClient:
         *,
         options: MountOptions,
         profile: Profile,
-        credentials: Credentials,
+        credentials: Source,
         clock: Clock,
         rng: random.Random,
         on_fatal: Callable[[], None] | None = None,
@@ -104,7 +107,12 @@ class ObjectClient:
 
     def key(self, path: str) -> str:
         """The object's key for a path inside the mount."""
-        return (self._options.prefix + path)[1:]
+        key = (self._options.prefix + path)[1:]
+        return wtf8.encode(key) if self._options.use_wtf8 else key
+
+    def has_credentials(self) -> bool:
+        """Whether there is a key to sign with now; temporary keys are fetched for it."""
+        return self._credentials.current(self._clock.now()) is not None
 
     def copy_source(self, path: str) -> str:
         """Value of x-oss-copy-source."""
@@ -120,7 +128,7 @@ class ObjectClient:
 
     def head(self, path: str, *, attempts: int | None = None) -> Headers:
         """Headers of an object: Content-Type, Content-Length, ETag, Last-Modified, every x-oss-*; lower-case names."""
-        response = self._perform("HEAD", path, attempts=attempts)
+        response = self._head(path, attempts)
         wanted = {}
         for name, value in response.headers.items():
             lower = name.lower()
@@ -128,9 +136,19 @@ class ObjectClient:
                 wanted[lower] = value
         return wanted
 
+    def _head(self, path: str, attempts: int | None) -> Response:
+        try:
+            return self._perform("HEAD", path, attempts=attempts)
+        except RequestFailed:
+            # An object encrypted with a customer's key can't be looked at without it (source: HeadRequest).
+            for key in self._options.sse_keys:
+                with contextlib.suppress(RequestFailed):
+                    return self._perform("HEAD", path, headers=customer_headers(key), attempts=attempts)
+            raise
+
     def put(self, path: str, meta: Mapping[str, str], body: bytes = b"", *, content_type: str = "") -> None:
         """Uploads a whole object. meta: headers of which x-oss-meta* are sent. content_type "": none is sent."""
-        headers = self._object_headers(meta, content_type)
+        headers = self._object_headers(path, meta, content_type)
         if self._options.enable_content_md5 and (body or self._profile.put_body_error):
             headers["content-md5"] = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
         self._limit_traffic(headers, self._options.upload_traffic_limit)
@@ -138,19 +156,32 @@ class ObjectClient:
 
     def copy(self, path: str, meta: Mapping[str, str], *, content_type: str = "") -> None:
         """PUT with the x-oss-copy-source that `meta` holds: a copy, or new metadata for the object itself."""
-        headers = self._object_headers(meta, content_type, copied=True)
+        headers = self._object_headers(path, meta, content_type, copied=True)
         headers["x-oss-copy-source"] = meta["x-oss-copy-source"]
         self._check_put(path, self._perform("PUT", path, headers=headers))
 
     def delete(self, path: str) -> None:
         self._perform("DELETE", path)
 
-    def get(self, path: str, start: int, size: int, *, stream: bool = False, attempts: int | None = None) -> bytes:
+    def get(
+        self,
+        path: str,
+        start: int,
+        size: int,
+        *,
+        stream: bool = False,
+        attempts: int | None = None,
+        customer_key: str = "",
+    ) -> bytes:
         """Bytes of an object. size 0: no Range. stream: the direct read of 1.91. An answer longer than `size`, an error
-        document too, does not fit where ossfs wants to put it: curl's write error, which is tried again."""
+        document too, does not fit where ossfs wants to put it: curl's write error, which is tried again. customer_key:
+        MD5 of the key that the object is encrypted with, as HEAD told."""
         headers = {"range": f"bytes={start}-{start + size - 1}"} if size else {}
         if stream:
             headers["x-oss-range-behavior"] = "standard"
+        for key in self._options.sse_keys:
+            if customer_key and key.digest == customer_key:
+                headers |= customer_headers(key)
         self._limit_traffic(headers, self._options.download_traffic_limit)
         return self._perform("GET", path, headers=headers, attempts=attempts, room=size).read()
 
@@ -171,9 +202,10 @@ class ObjectClient:
         params.append(("prefix", self.list_prefix(path)))
         response = self._perform("GET", path, key="", params=params)
         try:
-            return parse_page(response.read())
+            page = parse_page(response.read())
         except BadListing as error:
             raise RequestFailed(errno.EIO, path, status=response.status) from error
+        return page.decoded(wtf8.decode) if self._options.use_wtf8 else page
 
     def list_prefix(self, path: str) -> str:
         """The prefix parameter that lists the directory `path`."""
@@ -190,8 +222,9 @@ class ObjectClient:
 
     def initiate(self, path: str, meta: Mapping[str, str], *, content_type: str, copied: bool = False) -> str:
         """Begins a multipart upload and returns its id."""
-        headers = self._object_headers(meta, content_type, copied=copied)
+        headers = self._object_headers(path, meta, content_type, copied=copied)
         headers["accept"] = ""
+        headers["content-type"] = content_type
         response = self._perform("POST", path, params=[("uploads", "")], headers=headers)
         if not (found := element_text(response.read(), "UploadId")):
             raise RequestFailed(errno.EIO, path, status=response.status)
@@ -202,9 +235,17 @@ class ObjectClient:
         headers = {"accept": ""}
         if self._options.enable_content_md5:
             headers["content-md5"] = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
+        if self._options.sse == "SSE-C":
+            headers |= object_headers("SSE-C", "", self._options.sse_keys)
         self._limit_traffic(headers, self._options.upload_traffic_limit)
         params = [("partNumber", str(number)), ("uploadId", upload)]
-        return self._perform("PUT", path, params=params, headers=headers, body=body, attempts=attempts).header("ETag")
+        response = self._perform("PUT", path, params=params, headers=headers, body=body, attempts=attempts)
+        etag = response.header("ETag")
+        if self._options.enable_content_md5 and self._options.sse not in ("SSE-C", "KMS"):
+            expected = hashlib.md5(body, usedforsecurity=False).hexdigest()
+            if etag.strip('"').lower() != expected:
+                raise RequestFailed(errno.EIO, path, status=response.status)
+        return etag
 
     def copy_part(
         self, path: str, upload: str, part: Part, *, source: str, content_type: str, attempts: int | None = None
@@ -323,7 +364,9 @@ class ObjectClient:
 
     # --- how a request is made ------------------------------------------------------------------------------------
 
-    def _object_headers(self, meta: Mapping[str, str], content_type: str, *, copied: bool = False) -> Headers:
+    def _object_headers(
+        self, path: str, meta: Mapping[str, str], content_type: str, *, copied: bool = False
+    ) -> Headers:
         # "x-oss-metadata-directive" begins like metadata and travels with it, in every release.
         headers = {name: value for name, value in meta.items() if name.startswith(META[:-1])}
         if content_type:
@@ -332,11 +375,12 @@ class ObjectClient:
             headers[self._profile.acl_header] = self._options.default_acl
         if self._options.storage_class.lower() != "standard":
             headers["x-oss-storage-class"] = self._options.storage_class.upper()
-        if not copied and self._options.sse:
-            headers["x-oss-server-side-encryption"] = self._options.sse
-            if self._options.sse_kms_id:
-                headers["x-oss-server-side-encryption-key-id"] = self._options.sse_kms_id
-        return headers
+        keys: tuple[CustomerKey, ...] = self._options.sse_keys
+        if copied:
+            headers |= source_headers(meta, keys)
+        else:
+            headers |= object_headers(self._options.sse, self._options.sse_kms_id, keys)
+        return headers | self._options.additional_headers.of(path)
 
     @staticmethod
     def _limit_traffic(headers: Headers, limit: int) -> None:
@@ -346,6 +390,7 @@ class ObjectClient:
     def _build(self, method: str, key: str, params: Params, headers: Mapping[str, str], body: bytes) -> Request:
         host = urlsplit(self.host).netloc
         now = self._clock.now()
+        credentials = self._credentials.current(now) or ANONYMOUS
         complete: Headers = {"accept": "*/*", **headers}
         complete = {name: value for name, value in complete.items() if value}
         if self._options.use_path_request_style:
@@ -360,28 +405,26 @@ class ObjectClient:
             complete["user-agent"] = self._agent
         if self._options.requester_pays:
             complete["x-oss-request-payer"] = "requester"
-        if self._credentials.security_token:
-            complete["x-oss-security-token"] = self._credentials.security_token
+        if credentials.security_token:
+            complete["x-oss-security-token"] = credentials.security_token
         if self._options.sigv4:
             complete["x-oss-content-sha256"] = UNSIGNED_PAYLOAD
             complete["x-oss-date"] = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
         else:
             complete["date"] = http_date(now)
-        if self._credentials.access_key_id:
-            complete["authorization"] = self._sign(method, key, params, complete)
+        if credentials.access_key_id:
+            complete["authorization"] = self._sign(method, key, params, complete, credentials)
         if body or method in ("PUT", "POST"):
             complete["content-length"] = str(len(body))
         return Request(method, target, complete, body, caller=CALLER.get())
 
-    def _sign(self, method: str, key: str, params: Params, headers: Mapping[str, str]) -> str:
+    def _sign(self, method: str, key: str, params: Params, headers: Mapping[str, str], credentials: Credentials) -> str:
         if not self._options.sigv4:
-            return sign_v1(method, self.bucket, key, dict(params), headers, self._credentials)
+            return sign_v1(method, self.bucket, key, dict(params), headers, credentials)
         region, product = self._options.region, "oss"
         if self._options.cloudbox_id:
             region, product = self._options.cloudbox_id, "oss-cloudbox"
-        return sign_v4(
-            method, self.bucket, key, dict(params), headers, self._credentials, region=region, product=product
-        )
+        return sign_v4(method, self.bucket, key, dict(params), headers, credentials, region=region, product=product)
 
     def _perform(
         self,

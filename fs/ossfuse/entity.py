@@ -26,6 +26,8 @@ from ossfuse.profile import Profile
 
 __all__ = ["Entity", "Handle", "OpenFile", "OpenFiles", "Spool"]
 
+CUSTOMER_KEY_DIGEST = "x-oss-server-side-encryption-customer-key-md5"
+
 
 @dataclass(frozen=True, slots=True)
 class Spool:
@@ -231,12 +233,12 @@ class Entity:
         parallel = size > 2 * part if self._profile.parallel_read_doubles else size >= part
         fd = self._local()
         if not parallel or self._options.nomultipart:
-            _write_all(fd, self._client.get(self.path, start, size), start)
+            _write_all(fd, self._get(start, size), start)
             return
 
         def job(begin: int, stop: int) -> Callable[[int | None], bool]:
             def fetch(attempts: int | None) -> bool:
-                _write_all(fd, self._client.get(self.path, begin, stop - begin, attempts=attempts), begin)
+                _write_all(fd, self._get(begin, stop - begin, attempts), begin)
                 return True
 
             return fetch
@@ -247,6 +249,10 @@ class Entity:
             done, well = self._client.together([job(*piece) for piece in batch], parallel=len(batch))
             if not well or not all(done):
                 raise RequestFailed(errno.EIO, self.path)
+
+    def _get(self, start: int, size: int, attempts: int | None = None) -> bytes:
+        digest = self.headers.get(CUSTOMER_KEY_DIGEST, "")
+        return self._client.get(self.path, start, size, attempts=attempts, customer_key=digest)
 
     def write(self, data: bytes, start: int) -> int:
         """Writes into the local file. Raises OSError (ENOSPC: the disk of the spool is full)."""

@@ -176,6 +176,14 @@ WORDS: Mapping[str, Words] = {
         _either("ram_role alone asks the metadata service for the role", "ram_role needs the URL of the role's key"),
     ),
     "log_level": Words(_PROCESS, _plain("logs from level {} on without dbglevel=")),
+    "customer_keys": Words(
+        _OPTIONS,
+        _either("use_sse=custom encrypts with the client's own keys", "has no use_sse=custom"),
+    ),
+    "header_regex": Words(
+        _OPTIONS,
+        _either("ahbe_conf takes regular expressions (reg:)", "ahbe_conf takes suffixes only"),
+    ),
     "sse_unknown_text": Words(_OPTIONS, _plain('answers a wrong use_sse= with "{}"')),
     "sse_conflict_text": Words(_OPTIONS, _plain('answers contradicting use_sse= with "{}"')),
     "sse_no_key_text": Words(_OPTIONS, _plain('answers use_sse=kmsid without a key with "{}"')),
@@ -288,6 +296,20 @@ WORDS: Mapping[str, Words] = {
         _CREDENTIALS,
         _either(
             "says why the password file can't be looked at", "does not say why the password file can't be looked at"
+        ),
+    ),
+    "metadata_lines": Words(
+        _CREDENTIALS,
+        _either(
+            "wants one field a line from the metadata service",
+            "reads the metadata service's answer as it comes, fields between commas",
+        ),
+    ),
+    "metadata_token": Words(
+        _CREDENTIALS,
+        _either(
+            "asks the metadata service for a token first (IMDSv2), unless disable_imdsv2",
+            "asks the metadata service without a token",
         ),
     ),
     "credentials_missing_long": Words(

@@ -6,8 +6,8 @@ Pure functions and values; an `ObjectNames` belongs to one thread.
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
@@ -41,6 +41,13 @@ class ListPage:
     truncated: bool
     next_marker: str = ""
     next_token: str = ""
+
+    def decoded(self, decode: Callable[[str], str]) -> ListPage:
+        """The same page with other names; where the next one begins is as the server said it."""
+        objects = tuple(replace(listed, key=decode(listed.key)) for listed in self.objects)
+        return replace(
+            self, prefix=decode(self.prefix), objects=objects, prefixes=tuple(decode(name) for name in self.prefixes)
+        )
 
 
 def parse_page(body: bytes) -> ListPage:

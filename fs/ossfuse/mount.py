@@ -213,6 +213,7 @@ class Mount:
             egid=os.getegid(),
             program=self._program,
             libfuse=False,
+            environment=self._environment,
         )
         self._log_level = options.log_level
         self._open_log(detached=False)
@@ -278,6 +279,8 @@ class Mount:
                 self._say_notice()
         if options.storage_class.lower() == "reduced_redundancy" and options.sse:
             raise UsageError("ossfs: use_sse option could not be specified with storage class reduced_redundancy.")
+        if options.sse == "SSE-C" and not options.sse_keys:
+            raise UsageError("ossfs: something wrong about SSE options.")
         if not options.bucket:
             raise UsageError("ossfs: missing BUCKET argument.", usage=profile.missing_bucket_usage)
         if not options.use_path_request_style and options.bucket.lower() != options.bucket:

@@ -12,6 +12,7 @@ import os
 import stat
 from dataclasses import dataclass
 
+from ossfuse import wtf8
 from ossfuse.attributes import FOLDER_SUFFIX, META, Headers, symlink_header, symlink_target
 from ossfuse.errors import failure
 from ossfuse.listing import ObjectNames, with_parents
@@ -134,6 +135,8 @@ class Namespace:
             raise failure(errno.EEXIST, path)
         stripped = target.strip(" \t\f\n\r\v") if m.profile.readlink_cached else target
         headers = {"content-type": LINK_TYPE, **m.new_metadata(LINK_MODE, ctx.uid, ctx.gid)}
+        if m.options.use_wtf8:
+            stripped = wtf8.encode(stripped)
         body = stripped.encode("utf-8", "surrogateescape")
         if m.options.symlink_in_meta and len(body) < LONGEST_HEADER_TARGET:
             headers[META + "symlink-target"] = symlink_header(stripped)
@@ -147,7 +150,7 @@ class Namespace:
             m.files.close(handle)
             m.cache.drop(path)
             if m.profile.readlink_cached:
-                m.cache.add_link(path, stripped)
+                m.cache.add_link(path, wtf8.decode(stripped) if m.options.use_wtf8 else stripped)
 
     def readlink(self, path: str) -> str:
         """The target. There is no check of access: the kernel has looked the name up before."""
@@ -167,6 +170,8 @@ class Namespace:
             target = body.decode("utf-8", "surrogateescape").partition("\0")[0]
         if m.profile.readlink_cached:
             target = target.strip(" \t\f\n\r\v")
+            if m.options.use_wtf8:
+                target = wtf8.decode(target)
             m.cache.add_link(path, target)
         return target
 

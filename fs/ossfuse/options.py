@@ -19,6 +19,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ossfuse.additional_headers import NO_HEADERS, AdditionalHeaders, BadHeaderFile
+from ossfuse.encryption import BadKeyFile, CustomerKey, customer_keys
 from ossfuse.profile import NegativeCache, Profile
 
 __all__ = [
@@ -161,7 +163,8 @@ class MountOptions:
     storage_class: str = "standard"
     sse: str = ""
     sse_kms_id: str = ""
-    ahbe_conf: str = ""
+    sse_keys: tuple[CustomerKey, ...] = ()
+    additional_headers: AdditionalHeaders = NO_HEADERS
     mime: str = "/etc/mime.types"
     enable_content_md5: bool = False
     enable_unsigned_payload: bool = False
@@ -224,7 +227,7 @@ OPTIONS: Mapping[str, Option] = _table(
     *_flags("check_cache_dir_exist", "del_cache", "nomultipart", "nomixupload", "nocopyapi", "norenameapi"),
     *_flags("noshallowcopyapi", "direct_read", "sigv4", "enable_content_md5", "enable_unsigned_payload"),
     *_flags("requester_pays", "noua", "use_session_token", "disable_imdsv2"),
-    *_texts("use_cache", "tmpdir", "default_acl", "storage_class", "ahbe_conf", "mime", "region", "cloudbox_id"),
+    *_texts("use_cache", "tmpdir", "default_acl", "storage_class", "mime", "region", "cloudbox_id"),
     *_texts("passwd_file", "credential_process", "credlib", "credlib_opts", "logfile", "instance_name"),
     Option("list_object_max_keys", Value.NUMBER, "list_object_max_keys"),
     Option("max_stat_cache_size", Value.NUMBER, "max_stat_cache_size"),
@@ -259,7 +262,8 @@ OPTIONS: Mapping[str, Option] = _table(
     Option("download_traffic_limit", Value.NUMBER, "download_traffic_limit"),
     Option("use_rrs", Value.EITHER, "storage_class"),
     Option("use_sse", Value.EITHER, "sse"),
-    Option("load_sse_c", Value.TEXT),
+    Option("load_sse_c", Value.TEXT, "sse_keys"),
+    Option("ahbe_conf", Value.TEXT, "additional_headers"),
     Option("ssl_verify_hostname", Value.NUMBER, "ssl_verify_hostname"),
     Option("no_check_certificate", Value.FLAG, "check_certificate", setting=False),
     Option("public_bucket", Value.NUMBER, "public_bucket"),
@@ -340,18 +344,20 @@ def parse(
     program: str = "ossfs",
     look_at_mountpoint: bool = True,
     libfuse: bool = True,
+    environment: Mapping[str, str] | None = None,
 ) -> MountOptions:
     """Reads a command line as the release reads it.
 
     argv: without the program's name. euid, egid: of the ossfs process. program: argv[0] as typed, for getopt's
-    messages. look_at_mountpoint: False where there is no mount point to look at. libfuse: False leaves
-    `check_libfuse_options` to the caller, for releases that do other things first. A missing bucket or mount point is
-    left as "": which of the two, or of missing credentials, is told first depends on the release (see `mount`).
+    messages. environment: variables, for the key of use_sse=kmsid. look_at_mountpoint: False where there is no mount
+    point to look at. libfuse: False leaves `check_libfuse_options` to the caller, for releases that do other things
+    first. A missing bucket or mount point is left as "": which of the two, or of missing credentials, is told first
+    depends on the release (see `mount`).
 
     Raises UsageError, and Answered for --help and --version. Source: main, my_fuse_opt_proc, set_bucket; libfuse 2.9,
     fuse_opt_parse; glibc's getopt_long.
     """
-    parser = _Parser(profile, euid, egid, look_at_mountpoint)
+    parser = _Parser(profile, euid, egid, look_at_mountpoint, environment or {})
     words = _permute(argv, profile, program)
     only_positionals = False
     iterator = iter(words)
@@ -522,6 +528,7 @@ class _Parser:
     euid: int
     egid: int
     look_at_mountpoint: bool
+    environment: Mapping[str, str]
     values: dict[str, object] = field(default_factory=dict)
     fuse_options: list[str] = field(default_factory=list)
 
@@ -726,12 +733,32 @@ class _Parser:
         elif text == "kms" and self.profile.ram_role_auto:
             wanted = "KMS"
         elif text in ("kmsid", "k"):
-            raise _Refused(self.profile.sse_no_key_text)
+            if not self.environment.get("OSSSSEKMSID"):
+                raise _Refused(self.profile.sse_no_key_text)
+            wanted = "KMS"
+            self.values["sse_kms_id"] = self.environment["OSSSSEKMSID"]
+        elif self.profile.customer_keys and kind in ("custom", "c"):
+            wanted = "SSE-C"
+            if key:
+                self._set_load_sse_c(key)
         else:
             raise _Refused(self.profile.sse_unknown_text)
         if self.values.get("sse") not in (None, "", wanted):
             raise _Refused(self.profile.sse_conflict_text)
         self.values["sse"] = wanted
+
+    def _set_load_sse_c(self, text: str) -> None:
+        try:
+            self.values["sse_keys"] = customer_keys(text)
+        except BadKeyFile:
+            raise _Refused(f"failed to load use_sse custom key file({text}).") from None
+
+    def _set_ahbe_conf(self, text: str) -> None:
+        try:
+            headers = AdditionalHeaders.load(text, regex=self.profile.header_regex)
+        except BadHeaderFile:
+            raise _Refused(f"failed to load ahbe_conf file({text}).") from None
+        self.values["additional_headers"] = headers
 
     def _set_ssl_verify_hostname(self, text: str) -> None:
         number = self.number(text)

@@ -101,6 +101,8 @@ class Profile:
     lenient_numbers: bool = False  # 1.80: s3fs_strtoofft; 1.91: what is no number is 0
     ram_role_auto: bool = True  # 1.80: ram_role needs a value
     log_level: str = "crit"  # without dbglevel=; from 1.91.9 on err
+    customer_keys: bool = False  # 1.80: use_sse=custom, load_sse_c; commented out in 1.91
+    header_regex: bool = True  # 1.91: "reg:REGEX" in ahbe_conf
     sse_unknown_text: str = "something wrong use_sse option."  # misspelt in 1.80
     sse_conflict_text: str = "already set SSE another type, so conflict use_sse option or environment."
     sse_no_key_text: str = "use_sse=kms but not loaded kms id by environment."
@@ -139,6 +141,8 @@ class Profile:
     passwd_default_entry: bool = True  # 1.80, measured: a line AK:SK without bucket is refused
     passwd_strict_whitespace: bool = False  # 1.80: whitespace and brackets have their own messages
     passwd_stat_strerror: bool = False  # 1.91.6 and later append strerror to "unexpected error from stat"
+    metadata_lines: bool = False  # 1.80 wants one field a line in the metadata service's answer, source
+    metadata_token: bool = False  # 1.91.7 on: IMDSv2, a token for the metadata service first, source
     credentials_missing_long: bool = False  # 1.91.8 and later word the missing credentials longer
 
     # --- mount check (source: s3fs_check_service, S3fsCurl::CheckBucket; measured) ---
@@ -338,6 +342,9 @@ _V1806 = Profile(
     environment_aliases=False,
     passwd_default_entry=False,
     passwd_strict_whitespace=True,
+    metadata_lines=True,
+    customer_keys=True,
+    header_regex=False,
     check_time=CheckTime.BEFORE_MOUNT,
     check_request=CheckRequest.PREFIX_OBJECT,
     check_prefix_missing_tolerated=False,
@@ -498,6 +505,7 @@ _V1917 = dataclasses.replace(
     _V1916,
     **_line_191("1.91.7"),
     options=_OPTIONS_1917,
+    metadata_token=True,
     sigv1_notice=_SIGV1_NOTICE.format(when="in the near future"),
     sigv1_notice_always=False,
 )
