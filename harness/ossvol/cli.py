@@ -94,6 +94,45 @@ def _via(via: Via | None) -> Literal["kernel", "direct"] | None:
 
 
 @app.command()
+def parity(
+    *,
+    ossfs: Annotated[str, typer.Option(metavar="PATH", help="The real ossfs binary.")],
+    ossfs_version: Annotated[
+        str, typer.Option(metavar="V", help="Release to simulate; default: what the binary says it is.")
+    ] = "",
+    sequences: Annotated[int, typer.Option(min=0, metavar="N", help="How many random sequences.")] = 2000,
+    seed: Annotated[int, typer.Option(min=0, metavar="S", help="Seed of the first sequence.")] = 0,
+    steps: Annotated[int, typer.Option(min=1, metavar="N", help="Steps of a sequence.")] = 20,
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="PART", help="sequences, permissions or scenarios; repeatable.")
+    ] = None,
+    scenario: Annotated[list[str] | None, typer.Option(metavar="ID", help="Only these scenarios; repeatable.")] = None,
+    replay: Annotated[str, typer.Option(metavar="TEXT", help="One sequence, as a report prints it.")] = "",
+    strict: Annotated[bool, typer.Option("--strict", help="Fail for listed differences that are gone.")] = False,
+    json: Json = False,
+) -> None:
+    """Compare a real ossfs with the simulation of its release: results, server state and requests.
+
+    Exit codes: 0 alike (but for docs/parity.md), 1 not, 2 usage error, 3 internal error, 4 environment missing.
+    """
+    from ossvol.parity import command
+
+    with _errors():
+        report = command.compare_binary(
+            ossfs=ossfs,
+            version=ossfs_version,
+            sequences=sequences,
+            seed=seed,
+            steps=steps,
+            only=only or (),
+            replay=replay,
+            scenarios=scenario or (),
+        )
+        print(report.as_json() if json else report.as_text())
+    raise typer.Exit(report.exit_code(strict=strict))
+
+
+@app.command()
 def lint(
     paths: Annotated[list[Path] | None, typer.Argument(metavar="FILE|DIR")] = None,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of scenario files.")] = False,
