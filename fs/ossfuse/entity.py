@@ -1,7 +1,7 @@
 """An open file: its bytes in an anonymous local file, what of them is loaded or changed, and how they are uploaded.
 
 `Entity` is one such file, shared by all opens of a path (1.91) or made for each open (1.80); `OpenFiles` is the table
-of XX lock is never held over a request.
+of them, whose own lock is never held over a request.
 """
 
 from __future__ import annotations
@@ -364,10 +364,6 @@ class Entity:
                     self._load_for_upload()
                     pieces = plain_parts(self.size, part_size)
                     self._upload_parts(path, _numbered(pieces, options.multipart_copy_size), mixed=False)
-            except OSError:
-                if self._cached is not None and self._spool.cache is not None and profile.failed_flush_drops_cache:
-                    self._spool.cache.delete(path)
-                raise
             finally:
                 self._remote_size = self.size
             self._pages.uploaded()

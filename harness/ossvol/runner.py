@@ -16,7 +16,7 @@ import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Self
 
 from osscluster.errors import ClusterError, EnvironmentMissing
 from ossvol.errors import UsageError
@@ -109,7 +109,7 @@ class Runner:
         self._binary_version = version_of_binary(options.ossfs) if options.ossfs else ""
         self._open = ExitStack()
 
-    def __enter__(self) -> Runner:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:

@@ -192,13 +192,13 @@ def render(answers: Sequence[tuple[Sequence[str], Mapping[Cell, str]]]) -> str:
     for versions, found in answers:
         for have, known in blocks:
             if known == found:
-                have += versions
+                have.extend(versions)
                 break
         else:
             blocks.append((list(versions), found))
     lines = [
-        "# The permissions matrix: mount options, origin of the object, operation: answers for root, for uid 1000 gid 1001",
-        "# and for uid 2000 gid 2001 with the further group 1001. Measured on the real binaries of the releases named;",
+        "# The permissions matrix: mount options, origin of the object, operation: answers for root, for 1000:1001 and for",
+        "# 2000:2001 with the further group 1001. Measured on the real binaries of the releases named;",
         "# releases that answer alike share a block. What the words mean: ossvol/parity/matrix.py.",
     ]
     for versions, found in blocks:

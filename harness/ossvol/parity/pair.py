@@ -1,4 +1,4 @@
-"""The real ossfs and the simulation side by side: one sequence on both, and the smallest sequence that tells them apart.
+"""The real ossfs and the simulation side by side: one sequence on both, and the smallest one that tells them apart.
 
 One thread, the runner's. Each has its own cloud with equal content, its own mount and its own processes.
 """

@@ -22,8 +22,19 @@ from osscloud.service import OssService
 __all__ = ["Recorder", "Times", "in_order"]
 
 _IGNORED = frozenset(
-    """authorization date host user-agent accept content-length connection x-oss-date x-oss-content-sha256
-    x-oss-security-token transfer-encoding""".split()
+    (
+        "authorization",
+        "date",
+        "host",
+        "user-agent",
+        "accept",
+        "content-length",
+        "connection",
+        "transfer-encoding",
+        "x-oss-date",
+        "x-oss-content-sha256",
+        "x-oss-security-token",
+    )
 )
 _TIMES = re.compile(r"x-oss-meta-(?:mtime|atime|ctime)$")
 _HIDDEN = re.compile(r"\.fuse_hidden[0-9a-f]+")

@@ -275,7 +275,7 @@ class _Worker:
                 calls.ftruncate(fd, int(rest[0]))
         return {"result": "ok"}
 
-    def _with_path(self, calls: Syscalls, step: Step) -> dict[str, str]:  # noqa: PLR0911, PLR0912 - a table of verbs
+    def _with_path(self, calls: Syscalls, step: Step) -> dict[str, str]:
         words = step.words
         if step.verb == "open":
             name, path, flags, mode = words
