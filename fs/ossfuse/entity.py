@@ -53,7 +53,9 @@ class Spool:
         """Whether `size` more bytes leave as much free as ensure_diskfree (or free_space_ratio) asks for."""
         options = self.options
         disk = os.statvfs(existing_directory(options.use_cache) if self.cache else self.directory)
-        free = disk.f_bavail * disk.f_frsize if options.fake_diskfree is None else options.fake_diskfree
+        free = disk.f_bavail * disk.f_frsize
+        if options.fake_diskfree is not None:
+            free = min(free, options.fake_diskfree)
         if options.free_space_ratio:
             kept = disk.f_blocks * disk.f_frsize * options.free_space_ratio // 100
         else:
@@ -205,17 +207,17 @@ class Entity:
     def _stamp(self, seconds: float) -> str:
         return format_time(seconds) if self._profile.fractional_times else str(int(seconds))
 
-    def merge_metadata(self, update: Headers) -> bool:
-        """Takes a change of metadata; returns whether it waits for the upload that is due (source: MergeOrgMeta)."""
+    def merge_metadata(self, update: Headers) -> tuple[bool, Headers]:
+        """Takes a change of metadata; returns whether it waits for the upload that is due, and all metadata with the
+        change (source: MergeOrgMeta)."""
         with self.lock:
             merged = {name: value for name, value in {**self.headers, **update}.items() if value}
-            merged.pop("x-oss-copy-source", None)
-            self.headers = merged
+            self.headers = {name: value for name, value in merged.items() if name != "x-oss-copy-source"}
             if META + "mtime" in update:
                 self._mtime = float(update.get(META + "ctime", update[META + "mtime"]))
             self._ctime = self._clock.now()
             self.meta_pending = self.meta_pending or self.modified
-            return self.meta_pending
+            return self.meta_pending, merged
 
     # --- content --------------------------------------------------------------------------------------------------
 

@@ -474,7 +474,14 @@ WORDS: Mapping[str, Words] = {
     ),
     "stat_cache_hit_refreshes": Words(
         _CACHES,
-        _either("the least recently used entry makes room", "the oldest entry makes room"),
+        _either("a hit makes an entry young again", "a hit leaves an entry as old as it is"),
+    ),
+    "stat_cache_evicts_by_name": Words(
+        _CACHES,
+        _either(
+            "of the entries of the oldest second the first by name makes room, so a directory goes before its files",
+            "the oldest entry makes room",
+        ),
     ),
     "overcheck_lists_plain": Words(
         _CACHES,
@@ -565,6 +572,20 @@ WORDS: Mapping[str, Words] = {
         _DEFECTS,
         _either("a rename uploads an open, changed file first", "a rename copies the stale object of an open file"),
     ),
+    "disk_cache_by_inode": Words(
+        _FILES,
+        _either(
+            "use_cache drops data that are older than the object",
+            "use_cache believes data of the object's size, whatever they are",
+        ),
+    ),
+    "disk_cache_size_checked": Words(
+        _FILES,
+        _either(
+            "use_cache drops unchanged data of another size than the object's",
+            "use_cache cuts or fills data of another size than the object's",
+        ),
+    ),
     "entity_shared": Words(
         _FILES,
         _either("all opens of a path share one local file", "every open has its own local file; the last close wins"),
@@ -652,6 +673,20 @@ WORDS: Mapping[str, Words] = {
         ),
     ),
     "statfs_blocks": Words(_METADATA, lambda value: f"df shows {int(str(value)) * 16 // (1 << 20)} TiB"),
+    "cached_rename_zero_fills": Words(
+        _DEFECTS,
+        _either(
+            "with use_cache, renaming a file that is not in the cache makes zeros of it",
+            "with use_cache, renaming a file keeps what is in it",
+        ),
+    ),
+    "del_cache_keeps_maps": Words(
+        _DEFECTS,
+        _either(
+            "del_cache leaves page maps behind that make zeros of files read before",
+            "del_cache deletes data and page maps",
+        ),
+    ),
     "last_xattr_stays": Words(
         _DEFECTS,
         _either("the last extended attribute cannot be removed", "the last extended attribute can be removed"),

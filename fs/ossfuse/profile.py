@@ -186,7 +186,8 @@ class Profile:
         True  # a hit makes the entry young again, measured; 1.80: not while entries expire
     )
     stat_cache_whole_seconds: bool = False  # 1.80 compares whole seconds, so an entry lives up to one longer
-    stat_cache_hit_refreshes: bool = False  # 1.80 without expiry: the least recently used entry makes room
+    stat_cache_hit_refreshes: bool = False  # 1.80 without expiry: a hit makes the entry young again
+    stat_cache_evicts_by_name: bool = False  # 1.80: of the oldest second's entries the first by name makes room
     overcheck_lists_plain: bool = True  # 1.91: a lookup of "N/" alone that misses still sends the LIST
     create_pins_entry: bool = True  # 1.91: a created file that is not on the server lives in the stat cache
     skip_clean_on_read_only_flush: bool = False  # 1.91.10 knows the option
@@ -210,6 +211,8 @@ class Profile:
     read_errno_mapped: bool = False  # 1.91.2 on: a failed read tries once more directly and tells the real errno
     object_state_is_eremote: bool = True  # 403 InvalidObjectState: EREMOTE; 1.80: EPERM
     rename_flushes_source: bool = True  # 1.80 copies the stale object
+    disk_cache_by_inode: bool = True  # use_cache: 1.91 keeps inode and changes in the page map, data age by mtime
+    disk_cache_size_checked: bool = False  # use_cache: from 1.91.6 unchanged data of another size are dropped
     entity_shared: bool = True  # 1.91: all opens of a path share one local file; 1.80 (no use_cache): one each
     size_from_local_file: bool = True  # 1.91: st_size of an open file; 1.80 adds each write to the cached size
     pending_metadata: bool = True  # 1.91: chmod and utimens of a dirty file wait for its upload
@@ -236,6 +239,10 @@ class Profile:
     mknod_regular_creates: bool = False  # 1.80: mknod of a regular file makes an object
     noxattr_pretends: bool = False  # 1.80 without xattr: set answers success, get ENODATA; 1.91: ENOTSUP
     statfs_blocks: int = 1_099_511_627_775  # (2^64 - 1) / 16 MiB, measured; 1.80: 16777216
+    # use_cache of 1.91, measured: a file that is renamed and was not in the cache is zeros from then on
+    cached_rename_zero_fills: bool = True
+    # del_cache of 1.80, measured: data go, page maps stay, and the next read takes zeros for what was loaded
+    del_cache_keeps_maps: bool = False
     last_xattr_stays: bool = True  # 1.91, measured: the only attribute of a file that is not open can't be removed
     statfs_files: int = 0  # from 1.91.9: 18014398509481983
     estale_on_null_path: bool = False  # 1.91.9: operations with a NULL path answer ESTALE
@@ -366,6 +373,7 @@ _V1806 = Profile(
     overcheck_lists_plain=False,
     stat_cache_whole_seconds=True,
     stat_cache_hit_refreshes=True,
+    stat_cache_evicts_by_name=True,
     negative_cache_hit_refreshes=False,
     create_pins_entry=False,
     missing_execute_is_eperm=True,
@@ -383,6 +391,9 @@ _V1806 = Profile(
     parallel_read_doubles=True,
     object_state_is_eremote=False,
     rename_flushes_source=False,
+    disk_cache_by_inode=False,
+    cached_rename_zero_fills=False,
+    del_cache_keeps_maps=True,
     entity_shared=False,
     size_from_local_file=False,
     pending_metadata=False,
@@ -494,6 +505,7 @@ _V1915 = dataclasses.replace(
 _V1916 = dataclasses.replace(
     _V1915,
     **_line_191("1.91.6"),
+    disk_cache_size_checked=True,
     options=_OPTIONS_1916,
     negative_cache=NegativeCache.DEFAULT,
     directory_size=4096,
@@ -581,6 +593,10 @@ def without_defects(profile: Profile) -> Profile:
         forbidden_head_exists=False,
         rename_flushes_source=True,
         aborts_failed_upload=True,
+        disk_cache_by_inode=True,
+        disk_cache_size_checked=True,
+        cached_rename_zero_fills=False,
+        del_cache_keeps_maps=False,
     )
 
 

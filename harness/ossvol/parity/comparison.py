@@ -30,9 +30,18 @@ class Difference:
         place = f"{self.step}: " if self.step else ""
         if "\n" not in self.real + self.simulated:
             return f"{place}{self.kind}\n      real:      {self.real}\n      simulated: {self.simulated}"
-        real = "\n".join(f"      - {line}" for line in self.real.splitlines())
-        simulated = "\n".join(f"      + {line}" for line in self.simulated.splitlines())
+        real, simulated = _shown(self.real, "-"), _shown(self.simulated, "+")
         return "\n".join(part for part in (f"{place}{self.kind} (- real, + simulated)", real, simulated) if part)
+
+
+_LINES_SHOWN = 15
+
+
+def _shown(text: str, sign: str) -> str:
+    lines = [f"      {sign} {line}" for line in text.splitlines()]
+    if len(lines) > _LINES_SHOWN:
+        lines[_LINES_SHOWN:] = [f"      {sign} ... and {len(lines) - _LINES_SHOWN} more"]
+    return "\n".join(lines)
 
 
 def compare(real: Trace, simulated: Trace) -> Iterator[Difference]:

@@ -197,8 +197,8 @@ def render(answers: Sequence[tuple[Sequence[str], Mapping[Cell, str]]]) -> str:
         else:
             blocks.append((list(versions), found))
     lines = [
-        "# The permissions matrix: mount options, origin of the object, operation: answers for root, for 1000:1001 and for",
-        "# 2000:2001 with the further group 1001. Measured on the real binaries of the releases named;",
+        "# The permissions matrix: mount options, origin of the object, operation: answers for root, for 1000:1001 and",
+        "# for 2000:2001 with the further group 1001. Measured on the real binaries of the releases named;",
         "# releases that answer alike share a block. What the words mean: ossvol/parity/matrix.py.",
     ]
     for versions, found in blocks:
