@@ -29,6 +29,7 @@ from osscloud.message import Request, Response, Transport
 from ossfuse import config
 from ossfuse.access import HostGroups
 from ossfuse.client import ObjectClient
+from ossfuse.entity import existing_directory
 from ossfuse.errors import MountCheckFailed
 from ossfuse.filesystem import Context, OssFs
 from ossfuse.fuse_adapter import Adapter, LibfuseMissing, XattrAdapter, load_binding, serve
@@ -317,12 +318,13 @@ class Mount:
     def _check_disk_space(self) -> None:
         options, profile = self.options, self.profile
         try:
-            found = os.statvfs(options.use_cache or options.tmpdir)
+            place = options.use_cache or options.tmpdir
+            found = os.statvfs(f"{existing_directory(place) if profile.disk_cache_by_inode else place}/.")
             free, total = found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize
         except OSError:
             free = total = 0
         if options.fake_diskfree is not None:
-            free = options.fake_diskfree
+            free = min(free, options.fake_diskfree)
         kept = options.ensure_diskfree or total * options.free_space_ratio // 100
         parts = options.parallel_count if profile.check_wants_parallel_parts else 1
         needed = kept + options.multipart_size * parts
@@ -418,6 +420,7 @@ class Mount:
 
     def check_in_init(self) -> int:
         """The mount-time check of the releases that make it in FUSE_INIT; 0 or the exit code."""
+        self.fs.start()
         if self.profile.check_time is not CheckTime.BEFORE_MOUNT:
             self._exit_code = self._check(self.fs, in_main=False)
         return self._exit_code

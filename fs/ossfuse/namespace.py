@@ -121,6 +121,8 @@ class Namespace:
         finally:
             m.cache.drop(path)
             m.cache.drop_link(path)
+            if m.spool.cache is not None:
+                m.spool.cache.delete(path)
 
     def mknod(self, ctx: Context, path: str, mode: int) -> None:
         """An empty object that carries the type in its mode; the device number is lost. No check of any kind."""
@@ -141,7 +143,7 @@ class Namespace:
         if m.options.symlink_in_meta and len(body) < LONGEST_HEADER_TARGET:
             headers[META + "symlink-target"] = symlink_header(stripped)
             body = b""
-        handle = m.files.open(path, lambda: m.entity(path, headers, 0, None), flags=os.O_RDWR)
+        handle = m.files.open(path, lambda: m.entity(path, headers, 0, None, temporary=True), flags=os.O_RDWR)
         try:
             if body:
                 handle.entity.write(body, 0)
@@ -162,7 +164,11 @@ class Namespace:
         if target is None:
             mtime = found.attributes.mtime if found.attributes.is_symlink else None
             size = found.attributes.size
-            handle = m.files.open(path, lambda: m.entity(path, found.headers, size, mtime), flags=os.O_RDONLY)
+            handle = m.files.open(
+                path,
+                lambda: m.entity(path, found.headers, size, mtime, temporary=found.attributes.is_symlink),
+                flags=os.O_RDONLY,
+            )
             try:
                 body = handle.entity.read(0, size)
             finally:
@@ -219,8 +225,20 @@ class Namespace:
         headers["x-oss-copy-source"] = m.client.copy_source(old)
         headers["x-oss-metadata-directive"] = "REPLACE"
         headers["content-type"] = m.mime.lookup(new)
-        m.put_metadata(new, headers, exists=False)
-        m.files.renamed(old, new)
+        held = None
+        if m.spool.cache is not None and m.profile.entity_shared:
+            # use_cache: the file is open while its local data get their new name.
+            size, mtime = found.attributes.size, found.attributes.mtime
+            unknown = m.profile.cached_rename_zero_fills
+            held = m.files.open(
+                old, lambda: m.entity(old, headers, size, None if unknown else mtime), flags=os.O_RDONLY
+            )
+        try:
+            m.put_metadata(new, headers, exists=False)
+            m.files.renamed(old, new)
+        finally:
+            if held is not None:
+                m.files.close(held)
         try:
             self.unlink(ctx, old)
         finally:

@@ -144,7 +144,7 @@ class DirectVolume:
         """As SIGKILL to the ossfs process: what was not uploaded is lost, every call answers ENOTCONN."""
         self._vfs.disconnect()
         # Uploads nothing; local data is gone with a process.
-        self._mount.fs.destroy()
+        self._mount.fs.destroy(killed=True)
 
     def update_passwd(self, passwd: str) -> None:
         """As a rewritten password file, which a running ossfs does not read again."""
