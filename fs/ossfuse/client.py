@@ -116,7 +116,7 @@ class ObjectClient:
 
     def copy_source(self, path: str) -> str:
         """Value of x-oss-copy-source."""
-        return encode(f"/{self.bucket}/{self.key(path)}")
+        return encode(f"{self._options.service_path}{self.bucket}/{self.key(path)}")
 
     def end_process(self, path: str) -> OSError:
         """Where the real process ends itself: calls on_fatal. Returns the error for a caller that lives on."""

@@ -112,6 +112,10 @@ def load(options: MountOptions, profile: Profile, environment: Mapping[str, str]
     """
     if options.public_bucket:
         return ANONYMOUS
+    if options.credlib or options.credlib_opts:
+        raise CredentialsError(
+            "the simulation loads no external credential library; give credential_process= a script that prints the key"
+        )
     if options.credential_process:
         if options.passwd_file or options.ram_role or options.use_session_token:
             raise CredentialsError(_EXCLUSIVE)
