@@ -275,6 +275,11 @@ class ObjectClient:
     def abort(self, path: str, upload: str) -> None:
         self._perform("DELETE", path, params=[("uploadId", upload)])
 
+    def list_uploads(self) -> bytes:
+        """The XML that lists unfinished uploads. With a mounted directory ossfs asks that directory's object for them,
+        which OSS does not answer."""
+        return self._perform("GET", "/", params=[("uploads", "")], headers={"accept": ""}).read()
+
     def multipart(
         self,
         path: str,

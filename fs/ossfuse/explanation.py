@@ -218,6 +218,13 @@ WORDS: Mapping[str, Words] = {
     ),
     "syslog_identity": Words(_PROCESS, _plain("logs to syslog as {}")),
     "third_option_word": Words(_COMMAND, _plain('calls a third argument "unknown third {}"')),
+    "utility_asks": Words(
+        _COMMAND,
+        _either(
+            "-u lists unfinished multipart uploads and asks whether to abort them",
+            "--incomplete-mpu-list lists unfinished multipart uploads, --incomplete-mpu-abort aborts them",
+        ),
+    ),
     "umask_c_radix": Words(
         _OPTIONS,
         _either("umask= and mp_umask= are octal only with a leading 0", "umask= and mp_umask= are always octal"),

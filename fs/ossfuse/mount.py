@@ -47,6 +47,7 @@ from ossfuse.options import (
 )
 from ossfuse.passwd import CredentialsError, load
 from ossfuse.profile import CheckTime, CheckWording, Profile, find
+from ossfuse.utility import run as run_utility
 
 __all__ = ["Control", "CountingTransport", "Mount", "run"]
 
@@ -147,9 +148,9 @@ class Mount:
 
     argv: without the program's name. environment: variables for the credentials. program: argv[0] as typed. clock: of
     the file system's caches and dates. mime_text: content of the mime.types file, None: the file itself is read.
-    stdout, stderr: default: those of the process. transport: carries the requests, default: HTTP to the command line's
-    url. rng: of the waits between retries. spool: where local data goes instead of tmpdir=. log: where messages go
-    without -f and logfile=, default: syslog.
+    stdin, stdout, stderr: default: those of the process. transport: carries the requests, default: HTTP to the command
+    line's url. rng: of the waits between retries. spool: where local data goes instead of tmpdir=. log: where messages
+    go without -f and logfile=, default: syslog.
     """
 
     options: MountOptions
@@ -163,6 +164,7 @@ class Mount:
         program: str = "ossfs",
         clock: AdjustableClock | None = None,
         mime_text: str | None = None,
+        stdin: TextIO | None = None,
         stdout: TextIO | None = None,
         stderr: TextIO | None = None,
         transport: Transport | None = None,
@@ -178,6 +180,7 @@ class Mount:
         self._mime_text = mime_text
         self._stdout = stdout or sys.stdout
         self._stderr = stderr or sys.stderr
+        self._stdin = stdin or sys.stdin
         self._log_stream = log
         self._given_transport = transport
         self._rng = rng or random.Random()
@@ -223,6 +226,9 @@ class Mount:
         if not self.profile.mountpoint_told_first:
             self._check_mountpoint_given()
         self._check_directories()
+        if not options.utility:
+            self._check_disk_space()
+            self._check_attributes()
         carrier = self._given_transport
         if carrier is None:
             carrier = self._http = HttpTransport(options)
@@ -236,6 +242,18 @@ class Mount:
             rng=self._rng,
             on_fatal=_die,
         )
+        if options.utility:
+            self._say_notice()
+            code = run_utility(
+                client,
+                options,
+                self.profile,
+                now=self.clock.now,
+                stdin=self._stdin,
+                stdout=self._stdout,
+                stderr=self._stderr,
+            )
+            return self._refuse("", code)
         self._fs = OssFs(
             options=options,
             profile=self.profile,
@@ -292,7 +310,7 @@ class Mount:
             self._check_mountpoint_given()
 
     def _check_mountpoint_given(self) -> None:
-        if not self.options.mountpoint:
+        if not self.options.mountpoint and not self.options.utility:
             raise UsageError("ossfs: missing MOUNTPOINT argument.", usage=True)
 
     def _check_directories(self) -> None:
@@ -303,7 +321,9 @@ class Mount:
             raise UsageError(
                 "ossfs: could not allow cache directory permission, check permission of cache directories."
             )
-        self._check_disk_space()
+
+    def _check_attributes(self) -> None:
+        options = self.options
         if options.readdir_optimize and options.xattr:
             raise UsageError("ossfs: readdir_optimize option could not be specified with use_xattr option.")
 

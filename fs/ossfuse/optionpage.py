@@ -140,6 +140,15 @@ INERT: Mapping[str, str] = {
     **dict.fromkeys(("auto", "noauto", "user", "nouser", "users", "_netdev"), "for mount(8) and fstab(5)"),
 }
 
+_REST = """\
+Other options go to libfuse, which refuses what it does not know (``fuse: unknown option `X'``).
+
+`-f` foreground, `-s` one thread, `-d` debug messages, `-h` help, `--version`; `-u` or `--incomplete-mpu-list` lists
+unfinished multipart uploads, `--incomplete-mpu-abort[=all|AGE]` (1.91) aborts them; 1.80 lists and asks on stdin.
+
+In /etc/fstab: `BUCKET /mnt fuse.ossfs url=http://oss-cn-hangzhou.aliyuncs.com,allow_other 0 0`, with a program
+called `ossfs` on root's path. mount(8) calls mount.fuse, which calls `ossfs BUCKET /mnt -o OPTIONS`."""
+
 _SIGNS = {Value.FLAG: "", Value.EITHER: "[=VALUE]"}
 
 
@@ -148,8 +157,8 @@ def page() -> str:
     lines = [
         "# Options of ossfs",
         "",
-        "Made by `python -m ossfuse.optionpage`; a test keeps it so. Columns 1.80 and 1.91: the default, a dash where the",
-        "release does not know the option, and which of the line know it when not all do.",
+        "Made by `python -m ossfuse.optionpage`; a test keeps it so. Columns 1.80 and 1.91: the default, a dash where",
+        "the release does not know the option, and which of the line know it when not all do.",
         "",
         "| option | 1.80 | 1.91 | effect |",
         "|---|---|---|---|",
@@ -168,13 +177,7 @@ def page() -> str:
         lines.append(f"| `{_spelt(name)}` | {_column(name, '1.80')} | {_column(name, '1.91')} | {INERT[name]} |")
     lines += [
         "",
-        "Other options go to libfuse, which refuses what it does not know (``fuse: unknown option `X'``).",
-        "",
-        "`-f` foreground, `-s` one thread, `-d` debug messages, `-h` help, `--version`; `-u` or `--incomplete-mpu-list` lists",
-        "unfinished multipart uploads, `--incomplete-mpu-abort[=all|AGE]` (1.91) aborts them; 1.80 asks on stdin whether to.",
-        "",
-        "In /etc/fstab: `BUCKET /mnt fuse.ossfs url=http://oss-cn-hangzhou.aliyuncs.com,allow_other 0 0`, with a program",
-        "called `ossfs` on root's path. mount(8) calls mount.fuse, which calls `ossfs BUCKET /mnt -o OPTIONS`.",
+        *_REST.split("\n"),
     ]
     return "\n".join(lines) + "\n"
 
@@ -201,7 +204,7 @@ def _default(name: str, version: str) -> str:
     if not option.field or option.field not in MountOptions.__dataclass_fields__:
         return "off" if option.value is Value.FLAG else "none"
     value = getattr(parse(["bkt"], PROFILES[version], look_at_mountpoint=False), option.field)
-    if option.value is Value.FLAG and not isinstance(value, bool) or name == "bucket":
+    if (option.value is Value.FLAG and not isinstance(value, bool)) or name == "bucket":
         return "off" if option.value is Value.FLAG else "none"
     if name == "default_permission":
         return f"{value:04o}"

@@ -37,6 +37,7 @@ __all__ = [
 ]
 
 MIB = 1024 * 1024
+DAY = 24 * 60 * 60
 ILLEGAL_IN_BUCKET = frozenset("/:\\;!@#$%^&*?|+=")
 PERMISSION_BITS = 0o777
 
@@ -193,6 +194,9 @@ class MountOptions:
     log_time_stamp: bool = True
     check_cache_signal: bool = False
     fuse_options: tuple[str, ...] = ()
+    # instead of mounting: "list" or "abort" unfinished multipart uploads, those older than so many seconds (0: all)
+    utility: str = ""
+    utility_age: int = DAY
 
 
 def _table(*rows: Option) -> Mapping[str, Option]:
@@ -318,9 +322,6 @@ _LOG_LEVELS = {
     **dict.fromkeys(("dbg", "debug"), "dbg"),
 }
 _ACLS = frozenset(("private", "public-read", "public-read-write", "default"))
-_NO_UTILITY_MODE = (
-    "ossfs: unfinished multipart uploads are neither listed nor aborted by the simulation; ask the bucket with ossutil"
-)
 _LONG_OPTIONS = ("help", "version", "debug", "incomplete-mpu-list", "incomplete-mpu-abort")
 
 
@@ -358,7 +359,7 @@ def parse(
     fuse_opt_parse; glibc's getopt_long.
     """
     parser = _Parser(profile, euid, egid, look_at_mountpoint, environment or {})
-    words = _permute(argv, profile, program)
+    words, parser.utility = _permute(argv, profile, program)
     only_positionals = False
     iterator = iter(words)
     for word in iterator:
@@ -391,8 +392,35 @@ def check_libfuse_options(options: Sequence[str]) -> None:
         raise UsageError(f"fuse: unknown option `{option}'")
 
 
-def _permute(argv: Sequence[str], profile: Profile, program: str) -> list[str]:
-    """argv as getopt_long leaves it: options, then "--" and the positionals. Refuses what getopt refuses."""
+@dataclass(slots=True)
+class _Utility:
+    """mode: "", "list" or "abort"; age: seconds."""
+
+    mode: str = ""
+    age: int = DAY
+
+    def choose(self, mode: str, age: str = "") -> None:
+        if self.mode:
+            raise UsageError("ossfs: already utility mode option is specified.")
+        self.mode = mode
+        if age:
+            self.age = 0 if age.lower() == "all" else _age(age)
+
+
+def _age(text: str) -> int:
+    """Seconds of "1D12h": each unit once, the larger first (source: convert_unixtime_from_option_arg)."""
+    units = {"Y": 365 * DAY, "M": 30 * DAY, "D": DAY, "h": 3600, "m": 60, "s": 1}
+    match = re.fullmatch("".join(rf"(?:(\d*){unit})?" for unit in units), text, re.ASCII)
+    if match is None or not text:
+        raise UsageError("ossfs: --incomplete-mpu-abort option argument is wrong.")
+    counts = zip(match.groups(), units.values(), strict=True)
+    return sum(int(count or "0") * seconds for count, seconds in counts if count is not None)
+
+
+def _permute(argv: Sequence[str], profile: Profile, program: str) -> tuple[list[str], _Utility]:
+    """argv as getopt_long leaves it: options, then "--" and the positionals; and what of them asks for the utility
+    mode. Refuses what getopt refuses."""
+    utility = _Utility()
     options: list[str] = []
     positionals: list[str] = []
     words = iter(argv)
@@ -402,17 +430,17 @@ def _permute(argv: Sequence[str], profile: Profile, program: str) -> list[str]:
             positionals.extend(words)
             break
         if word.startswith("--"):
-            _long_option(word[2:], profile, program)
+            _long_option(word[2:], profile, program, utility)
             options.append(word)
         elif word.startswith("-") and word != "-":
             options.append(word)
-            options.extend(_short_options(word, words, profile, program))
+            options.extend(_short_options(word, words, profile, program, utility))
         else:
             positionals.append(word)
-    return options + positionals
+    return options + positionals, utility
 
 
-def _short_options(word: str, words: Iterator[str], profile: Profile, program: str) -> Iterator[str]:
+def _short_options(word: str, words: Iterator[str], profile: Profile, program: str, utility: _Utility) -> Iterator[str]:
     for position, letter in enumerate(word[1:], start=2):
         if letter == "h":
             raise Answered(_help_text(profile))
@@ -424,15 +452,18 @@ def _short_options(word: str, words: Iterator[str], profile: Profile, program: s
                 yield value
             return
         if letter == "u":
-            raise UsageError(_NO_UTILITY_MODE)
+            if not profile.utility_asks or not utility.mode:
+                utility.choose("list")
+            continue
         if letter not in "dfs":
             raise UsageError(f"{program}: invalid option -- '{letter}'")
 
 
-def _long_option(text: str, profile: Profile, program: str) -> None:
-    name, equals, _ = text.partition("=")
-    known = [option for option in _LONG_OPTIONS if option == name] or [
-        option for option in _LONG_OPTIONS if option.startswith(name)
+def _long_option(text: str, profile: Profile, program: str, utility: _Utility) -> None:
+    name, equals, value = text.partition("=")
+    options = [option for option in _LONG_OPTIONS if not (profile.utility_asks and option.startswith("incomplete"))]
+    known = [option for option in options if option == name] or [
+        option for option in options if option.startswith(name)
     ]
     if not known:
         raise UsageError(f"{program}: unrecognized option '--{name if equals else text}'")
@@ -445,8 +476,10 @@ def _long_option(text: str, profile: Profile, program: str) -> None:
         raise Answered(_help_text(profile))
     if known[0] == "version":
         raise Answered(f"{profile.version_text}\nas simulated by ossvol; no code of the original is in it")
-    if known[0].startswith("incomplete-mpu"):
-        raise UsageError(_NO_UTILITY_MODE)
+    if known[0] == "incomplete-mpu-list":
+        utility.choose("list")
+    if known[0] == "incomplete-mpu-abort":
+        utility.choose("abort", value)
 
 
 def _help_text(profile: Profile) -> str:
@@ -529,6 +562,7 @@ class _Parser:
     egid: int
     look_at_mountpoint: bool
     environment: Mapping[str, str]
+    utility: _Utility = field(default_factory=_Utility)
     values: dict[str, object] = field(default_factory=dict)
     fuse_options: list[str] = field(default_factory=list)
 
@@ -561,6 +595,11 @@ class _Parser:
                 self._set_bucket(word)
             elif self.profile.bucket_option and word == "ossfs":
                 return  # fstab's first field, with -o bucket=
+            elif self.utility.mode:
+                raise _Refused(
+                    f"specified unknown second {self.profile.third_option_word}({word}). you don't need to specify "
+                    "second option(mountpoint) for utility mode(-u)."
+                )
             elif not self.values.get("mountpoint"):
                 self.values["mountpoint"] = word
                 if self.look_at_mountpoint:
@@ -581,6 +620,8 @@ class _Parser:
             if word == "--debug":
                 return
             self.values.update(debug=True, foreground=True)
+        if word.startswith("--incomplete-mpu") or word == "-u":
+            return
         if word == "-s":
             self.values["single_thread"] = True
         self.fuse_options.append(word)
@@ -615,6 +656,7 @@ class _Parser:
         if "default_permission" in self.profile.options:
             values.setdefault("default_permission", self.profile.file_mode_missing)
         values["fuse_options"] = tuple(self.fuse_options)
+        values.update(utility=self.utility.mode, utility_age=self.utility.age)
         known = {row.name for row in dataclasses.fields(MountOptions)}
         given: dict[str, Any] = {name: value for name, value in values.items() if name in known}
         return MountOptions(**given)

@@ -114,6 +114,7 @@ class Profile:
     utime_omit: bool = True  # 1.91: flag_utime_omit_ok; before, libfuse drops a change of one time only
     syslog_identity: str = "ossfs"  # 1.80 logs as s3fs
     third_option_word: str = "option"  # 1.80 misspells it "optioni"
+    utility_asks: bool = False  # 1.80: -u lists unfinished uploads and asks whether to abort them
     umask_c_radix: bool = False  # 1.80 reads umask= and mp_umask= as C does: 022 octal, 22 decimal
     parse_failed_line: str = ""  # 1.91.8 and later add a last line to argument errors
     default_url: str = "https://oss-cn-hangzhou.aliyuncs.com"  # 1.80: empty, url= must be given
@@ -332,6 +333,7 @@ _V1806 = Profile(
     utime_omit=False,
     syslog_identity="s3fs",
     third_option_word="optioni",
+    utility_asks=True,
     umask_c_radix=True,
     default_url="",
     max_stat_cache_size=1000,
