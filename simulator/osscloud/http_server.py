@@ -142,8 +142,9 @@ def _headers(raw: tuple[tuple[bytes, bytes], ...]) -> dict[str, str]:
 
 
 def _lacks_length(headers: Mapping[str, str]) -> bool:
-    """A copy has no body, and some clients then say nothing of its length."""
-    return not headers.keys() & {"content-length", "transfer-encoding", "x-oss-copy-source", "x-amz-copy-source"}
+    """Copies and links have no body, and some clients then say nothing of its length (links: measured, ossfs 2.0.7)."""
+    bodiless = {"x-oss-copy-source", "x-amz-copy-source", "x-oss-symlink-target"}
+    return not headers.keys() & {"content-length", "transfer-encoding", *bodiless}
 
 
 def _parse_caller(value: str) -> Caller | None:
