@@ -184,9 +184,8 @@ class DiskCache:
             if path not in keep:
                 self.delete(path)
 
-    def maps(self) -> Iterator[str]:
-        """Paths that have a page map."""
-        return self._files(self._maps)
+    def map_path(self, path: str) -> str:
+        return self._maps + path
 
     def data_path(self, path: str) -> str:
         return self._data + path

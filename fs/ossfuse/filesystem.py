@@ -22,6 +22,7 @@ from osscloud.message import Caller
 from ossfuse import profile as profiles
 from ossfuse.access import AccessChecks, GroupDatabase
 from ossfuse.attributes import PERMISSIONS, AttributeRules, Attributes, blocks_of
+from ossfuse.cachecheck import report
 from ossfuse.client import CALLER, ObjectClient, calling
 from ossfuse.content import Content
 from ossfuse.directory import Directory
@@ -300,6 +301,13 @@ class OssFs:
     def open_files(self) -> list[OpenFile]:
         """One entry a handle."""
         return self._mounted.files.list()
+
+    def check_disk_cache(self, at: str) -> str:
+        """Whether the page maps of use_cache fit the data, as text; "" without use_cache. at: the time, as the log
+        writes it."""
+        if self._disk_cache is None:
+            return ""
+        return report(self._disk_cache, opened=set(self._mounted.files.paths()), at=at)
 
     def statistics(self) -> dict[str, int]:
         """Entries of the stat cache and how often it could answer."""

@@ -20,6 +20,7 @@ import socket
 import sys
 import syslog
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, TextIO
@@ -490,6 +491,20 @@ class Mount:
         self._log_level = _NEXT_LEVEL[self._log_level]
         logger.setLevel(_LEVELS[self._log_level])
 
+    def check_disk_cache(self) -> None:
+        """SIGUSR1 with set_check_cache_sigusr1: a report about use_cache."""
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(self.clock.now()))
+        fraction = int(self.clock.now() % 1 * 1000)
+        text = self.fs.check_disk_cache(f"{stamp}.{fraction:03d}Z " if self.options.log_time_stamp else "")
+        try:
+            if not self.options.check_cache_output:
+                print(text, end="", file=self._stdout, flush=True)
+                return
+            with open(self.options.check_cache_output, "a", encoding="utf-8", errors="surrogateescape") as file:
+                file.write(text)
+        except OSError as error:
+            logger.error("Could not write the report about the cache: %s", error)
+
     # --- for the control socket -------------------------------------------------------------------------------------
 
     def statistics(self) -> dict[str, object]:
@@ -576,6 +591,8 @@ class _Signals:
                     self._mount.step_log_level()
                 elif number == signal.SIGHUP:
                     self._mount.reopen_log()
+                elif number == signal.SIGUSR1:
+                    self._mount.check_disk_cache()
 
     def stop(self) -> None:
         signal.set_wakeup_fd(self._wakeup_before)

@@ -193,6 +193,7 @@ class MountOptions:
     log_level: str = "crit"
     log_time_stamp: bool = True
     check_cache_signal: bool = False
+    check_cache_output: str = ""
     fuse_options: tuple[str, ...] = ()
     # instead of mounting: "list" or "abort" unfinished multipart uploads, those older than so many seconds (0: all)
     utility: str = ""
@@ -948,8 +949,8 @@ class _Parser:
     def _set_f2(self, _: str) -> None:
         self.values["log_level"] = "dbg"
 
-    def _set_set_check_cache_sigusr1(self, _: str) -> None:
-        self.values["check_cache_signal"] = True
+    def _set_set_check_cache_sigusr1(self, text: str) -> None:
+        self.values.update(check_cache_signal=True, check_cache_output=text)
 
     def _set_curldbg(self, text: str) -> None:
         if text.lower() not in ("", "normal", "body"):
