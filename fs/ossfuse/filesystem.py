@@ -165,7 +165,6 @@ class OssFs:
     def access(self, ctx: Context, path: str, mask: int) -> None:
         with self._calling(ctx, "access"):
             self._mounted.access.require(ctx, path, mask)
-            self._mounted.access.require_parent(ctx, path, os.X_OK)
 
     def chmod(self, ctx: Context, path: str, mode: int) -> None:
         with self._calling(ctx, "chmod"):

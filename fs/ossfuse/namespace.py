@@ -162,6 +162,8 @@ class Namespace:
         found = m.lookup.find(path)
         target = symlink_target(found.headers) if m.profile.symlink_target_header else None
         if target is None:
+            if m.profile.symlink_target_header:
+                found = m.lookup.find(path)  # s3fs_readlink of 1.91 asks, and get_local_fent asks again
             mtime = found.attributes.mtime if found.attributes.is_symlink else None
             size = found.attributes.size
             handle = m.files.open(
@@ -285,11 +287,11 @@ class Namespace:
 
     def _rename_directory(self, ctx: Context, old: str, new: str) -> None:
         """Every object below is copied and deleted; directories are made anew (source: rename_directory)."""
-        moves = self._moves(old, new)
+        base, moves = self._moves(old, new)
         try:
             for move in moves:
                 if move.directory:
-                    self._clone_directory(move, top=move is moves[0])
+                    self._clone_directory(move, top=move is base)
             for move in moves:
                 if not move.directory:
                     self._rename_file(ctx, move.old, move.new, top=False)
@@ -303,11 +305,14 @@ class Namespace:
                 raise
             raise failure(errno.EIO, old) from error
 
-    def _moves(self, old: str, new: str) -> list[_Move]:
+    def _moves(self, old: str, new: str) -> tuple[_Move | None, list[_Move]]:
+        """The directory itself, and everything that moves in byte order of the old names (source: add_mvnode)."""
         m = self._m
+        base = None
         moves = []
         with contextlib.suppress(OSError):
-            moves.append(self._directory_move(old, new + "/"))
+            base = self._directory_move(old, new + "/")
+            moves.append(base)
         names = list_names(m, old + "/", delimiter="")
         for name in with_parents(names.sorted()):
             source, target = f"{old}/{name}", f"{new}/{name}"
@@ -316,7 +321,8 @@ class Namespace:
             with contextlib.suppress(OSError):
                 directory = m.lookup.stat(source).is_directory
                 moves.append(self._directory_move(source, target) if directory else _Move(source, target))
-        return moves
+        moves.sort(key=lambda move: move.old.encode("utf-8", "surrogateescape"))
+        return base, moves
 
     def _directory_move(self, old: str, new: str) -> _Move:
         found = self._m.lookup.directory_object(old, renaming=True)
