@@ -56,7 +56,7 @@ _METAS = (
     "mode=0100640",
 )
 
-# What is mounted with, beside allow_other and -s. Options that a release lacks are not drawn for it.
+# What is mounted with, beside allow_other, -s and retries=1 (an attempt more is seconds of waiting). Options that a release lacks are not drawn for it.
 _OPTION_SETS = (
     "",
     "",
@@ -104,7 +104,7 @@ def options_for(seed: int, profile: Profile) -> str:
         if all(word.partition("=")[0] in profile.options | _LIBFUSE for word in text.split(",") if word)
     ]
     chosen = rng.choice(possible)
-    words = ["allow_other", *([chosen] if chosen else []), rng.choice(_TIMEOUTS)]
+    words = ["allow_other", "retries=1", *([chosen] if chosen else []), rng.choice(_TIMEOUTS)]
     return " ".join(["-s", *(f"-o {word}" for word in words)])
 
 
