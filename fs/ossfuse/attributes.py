@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import calendar
 import email.utils
+import functools
 import math
 import stat
 import time
@@ -109,9 +110,16 @@ def format_time(seconds: float) -> str:
 
 def http_date(seconds: float) -> str:
     """Seconds since the epoch as the Date and Last-Modified headers write them."""
+    return _http_date(math.floor(seconds))
+
+
+# Most requests are made in the same second as the one before, and most objects of a directory in the same few.
+@functools.lru_cache(maxsize=1024)
+def _http_date(seconds: int) -> str:
     return email.utils.formatdate(seconds, usegmt=True)
 
 
+@functools.lru_cache(maxsize=4096)
 def parse_http_date(text: str) -> float | None:
     """The opposite; None when it is no date."""
     parsed = email.utils.parsedate(text)
