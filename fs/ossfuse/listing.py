@@ -23,12 +23,13 @@ class BadListing(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class ListedObject:
-    """One key of a listing. last_modified: as OSS writes it; size in bytes."""
+    """One key of a listing. last_modified: as OSS writes it; size in bytes; type: Normal, Appendable, Symlink, ..."""
 
     key: str
     etag: str = ""
     size: int = 0
     last_modified: str = ""
+    type: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,7 @@ def parse_page(body: bytes) -> ListPage:
                     fields.get("ETag", ""),
                     int(size) if size.isdigit() else 0,
                     fields.get("LastModified", ""),
+                    fields.get("Type", ""),
                 )
             )
         elif name == "CommonPrefixes":

@@ -21,8 +21,12 @@ UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
 _ALGORITHM = "OSS4-HMAC-SHA256"
 _TERMINATOR = "aliyun_v4_request"
 
-# The query parameters of ossfs's requests that belong to the resource; those of a listing do not, but for the token.
-_SIGNED_PARAMETERS = frozenset(("acl", "continuation-token", "partNumber", "uploadId", "uploads", "versionId"))
+# The query parameters of ossfs's and ossfs2's requests that belong to the resource; those of a listing do not, but for
+# the token.
+_SIGNED_PARAMETERS = frozenset(
+    ("acl", "continuation-token", "partNumber", "uploadId", "uploads", "versionId")
+    + ("append", "delete", "objectMeta", "position", "symlink")
+)
 
 
 def sign_v1(  # noqa: PLR0917  the order in which OSS signs them
