@@ -9,6 +9,7 @@ Any thread may call `send`; each call holds one connection for its duration.
 
 from __future__ import annotations
 
+import contextlib
 import select
 import socket
 import ssl
@@ -94,10 +95,12 @@ class _Dropped(OSError):
 class _Connection:
     """One socket and what was received beyond the last answer."""
 
-    __slots__ = ("buffer", "socket", "used")
+    __slots__ = ("advanced", "buffer", "expired", "socket", "used")
 
     def __init__(self, connected: socket.socket) -> None:
         self.socket = connected
+        self.advanced = 0.0
+        self.expired = False
         self.buffer = bytearray()
         self.used = False
 
@@ -195,6 +198,7 @@ class HttpTransport:
         self._tls: ssl.SSLContext | None = None
         self._lock = threading.Lock()
         self._idle: dict[Endpoint, list[_Connection]] = {}
+        self._busy: set[_Connection] = set()
         self._endpoints: dict[str, Endpoint] = {}
         self._closed = False
 
@@ -209,16 +213,31 @@ class HttpTransport:
             try:
                 response, keep = self._exchange(connection, request, head)
             except _Dropped:
-                connection.close()
+                self._drop(connection)
                 continue
-            except BaseException:
-                connection.close()
+            except BaseException as error:
+                self._drop(connection)
+                if connection.expired and isinstance(error, OSError):
+                    raise TimeoutError("no progress for as long as readwrite_timeout") from error
                 raise
             if keep:
                 self._give_back(endpoint, connection)
             else:
-                connection.close()
+                self._drop(connection)
             return response
+
+    def advance(self, seconds: float) -> None:
+        """The clock has been moved ahead: exchanges for which that is as long as readwrite_timeout end."""
+        if self._progress_timeout is None:
+            return
+        with self._lock:
+            busy = list(self._busy)
+        for connection in busy:
+            connection.advanced += seconds
+            if connection.advanced >= self._progress_timeout:
+                connection.expired = True
+                with contextlib.suppress(OSError):
+                    connection.socket.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Closes the idle connections; those in use close when their exchange ends."""
@@ -241,15 +260,27 @@ class HttpTransport:
             with self._lock:
                 kept = self._idle.get(endpoint)
                 connection = kept.pop() if kept else None
+                if connection is not None:
+                    connection.advanced = 0.0
+                    self._busy.add(connection)
             if connection is None:
-                return self._connect(endpoint)
+                connection = self._connect(endpoint)
+                with self._lock:
+                    self._busy.add(connection)
+                return connection
             if not connection.stale():
                 return connection
-            connection.close()
+            self._drop(connection)
+
+    def _drop(self, connection: _Connection) -> None:
+        with self._lock:
+            self._busy.discard(connection)
+        connection.close()
 
     def _give_back(self, endpoint: Endpoint, connection: _Connection) -> None:
         connection.used = True
         with self._lock:
+            self._busy.discard(connection)
             kept = self._idle.setdefault(endpoint, [])
             if not self._closed and len(kept) < IDLE_CONNECTIONS:
                 kept.append(connection)

@@ -505,6 +505,12 @@ class Mount:
         except OSError as error:
             logger.error("Could not write the report about the cache: %s", error)
 
+    def advance(self, seconds: float) -> None:
+        """Moves this mount's time ahead: caches age, waits between attempts and time-outs end."""
+        self.clock.advance(seconds)
+        if self._http is not None:
+            self._http.advance(seconds)
+
     # --- for the control socket -------------------------------------------------------------------------------------
 
     def statistics(self) -> dict[str, object]:
@@ -680,7 +686,7 @@ class Control:
             case {"do": "ping"}:
                 return {"pid": os.getpid()}
             case {"do": "advance", "seconds": int() | float() as seconds}:
-                self._mount.clock.advance(float(seconds))
+                self._mount.advance(float(seconds))
                 return {"clock_offset": self._mount.clock.offset}
             case {"do": "statistics"}:
                 return self._mount.statistics()
