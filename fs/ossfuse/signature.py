@@ -24,8 +24,7 @@ _TERMINATOR = "aliyun_v4_request"
 # The query parameters of ossfs's and ossfs2's requests that belong to the resource; those of a listing do not, but for
 # the token.
 _SIGNED_PARAMETERS = frozenset(
-    ("acl", "continuation-token", "partNumber", "uploadId", "uploads", "versionId")
-    + ("append", "delete", "objectMeta", "position", "symlink")
+    "acl append continuation-token delete objectMeta partNumber position symlink uploadId uploads versionId".split()
 )
 
 
