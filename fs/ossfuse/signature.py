@@ -24,7 +24,19 @@ _TERMINATOR = "aliyun_v4_request"
 # The query parameters of ossfs's and ossfs2's requests that belong to the resource; those of a listing do not, but for
 # the token.
 _SIGNED_PARAMETERS = frozenset(
-    "acl append continuation-token delete objectMeta partNumber position symlink uploadId uploads versionId".split()
+    (
+        "acl",
+        "append",
+        "continuation-token",
+        "delete",
+        "objectMeta",
+        "partNumber",
+        "position",
+        "symlink",
+        "uploadId",
+        "uploads",
+        "versionId",
+    )
 )
 
 
