@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import calendar
 import email.utils
+import functools
 import math
 import stat
 import time
@@ -109,9 +110,16 @@ def format_time(seconds: float) -> str:
 
 def http_date(seconds: float) -> str:
     """Seconds since the epoch as the Date and Last-Modified headers write them."""
+    return _http_date(math.floor(seconds))
+
+
+# Most requests are made in the same second as the one before, and most objects of a directory in the same few.
+@functools.lru_cache(maxsize=1024)
+def _http_date(seconds: int) -> str:
     return email.utils.formatdate(seconds, usegmt=True)
 
 
+@functools.lru_cache(maxsize=4096)
 def parse_http_date(text: str) -> float | None:
     """The opposite; None when it is no date."""
     parsed = email.utils.parsedate(text)
@@ -172,6 +180,9 @@ class AttributeRules:
         modified = parse_http_date(headers.get("last-modified", ""))
         found = Attributes(mode=mode, uid=self._owner(headers, listed), gid=self._group(headers, listed))
         found.mtime = self._time(headers, "mtime", modified, listed)
+        if self.options.simulate_mtime_ns_with_crc64 and found.mtime.is_integer():
+            # The nanoseconds change with the content, for libfuse's auto_cache to see it.
+            found.mtime += _number(headers.get("x-oss-hash-crc64ecma", ""), 10) % 1_000_000_000 / 1_000_000_000
         if profile.access_and_change_times:
             found.ctime = self._time(headers, "ctime", modified, listed)
             found.atime = self._time(headers, "atime", modified, listed)

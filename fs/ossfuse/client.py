@@ -9,8 +9,10 @@ Paths are absolute inside the mount; the mount's prefix is put in front here and
 from __future__ import annotations
 
 import base64
+import contextlib
 import contextvars
 import errno
+import functools
 import hashlib
 import random
 import re
@@ -26,11 +28,13 @@ from urllib.parse import quote, urlsplit
 
 from osscloud.clock import Clock
 from osscloud.message import Caller, Request, Response, Transport
+from ossfuse import wtf8
 from ossfuse.attributes import META, Headers, http_date
+from ossfuse.encryption import CustomerKey, customer_headers, object_headers, source_headers
 from ossfuse.errors import RequestFailed, failure
 from ossfuse.listing import BadListing, ListPage, parse_page
 from ossfuse.options import MountOptions
-from ossfuse.passwd import Credentials
+from ossfuse.passwd import ANONYMOUS, Credentials, Source
 from ossfuse.profile import Profile
 from ossfuse.signature import UNSIGNED_PAYLOAD, sign_v1, sign_v4
 
@@ -40,10 +44,15 @@ T = TypeVar("T")
 Params = Sequence[tuple[str, str]]
 
 MAX_REDIRECTS = 20
+REDIRECTS = frozenset((301, 302, 303, 307, 308))
 MAX_KEY = 1024
 WRITE_ERROR_WAIT = 2.0
+_UNSAFE = re.compile(r"[^A-Za-z0-9/._~-]")
 BARE = frozenset({"uploads"})  # parameters written without "="
 CALLER: contextvars.ContextVar[Caller | None] = contextvars.ContextVar("ossfuse_caller", default=None)
+
+
+UNSENT = RequestFailed(errno.EIO, "")
 
 
 @contextmanager
@@ -69,7 +78,7 @@ class Part:
 
 def encode(text: str) -> str:
     """Percent-encoding of ossfs: letters, digits and "/.-_~" stay."""
-    return quote(text.encode("utf-8", "surrogateescape"), safe="/.-_~")
+    return quote(text.encode("utf-8", "surrogateescape"), safe="/.-_~") if _UNSAFE.search(text) else text
 
 
 class ObjectClient:
@@ -82,7 +91,7 @@ class ObjectClient:
         *,
         options: MountOptions,
         profile: Profile,
-        credentials: Credentials,
+        credentials: Source,
         clock: Clock,
         rng: random.Random,
         on_fatal: Callable[[], None] | None = None,
@@ -96,6 +105,7 @@ class ObjectClient:
         self._on_fatal = on_fatal
         self._concurrent = bool(getattr(transport, "concurrent", False))
         self.host = options.url
+        self._by_path = options.use_path_request_style
         self._agent = "" if options.noua else profile.user_agent + options.instance_name
 
     @property
@@ -104,11 +114,16 @@ class ObjectClient:
 
     def key(self, path: str) -> str:
         """The object's key for a path inside the mount."""
-        return (self._options.prefix + path)[1:]
+        key = (self._options.prefix + path)[1:]
+        return wtf8.encode(key) if self._options.use_wtf8 else key
+
+    def has_credentials(self) -> bool:
+        """Whether there is a key to sign with now; temporary keys are fetched for it."""
+        return self._credentials.current(self._clock.now()) is not None
 
     def copy_source(self, path: str) -> str:
         """Value of x-oss-copy-source."""
-        return encode(f"/{self.bucket}/{self.key(path)}")
+        return encode(f"{self._options.service_path}{self.bucket}/{self.key(path)}")
 
     def end_process(self, path: str) -> OSError:
         """Where the real process ends itself: calls on_fatal. Returns the error for a caller that lives on."""
@@ -120,17 +135,22 @@ class ObjectClient:
 
     def head(self, path: str, *, attempts: int | None = None) -> Headers:
         """Headers of an object: Content-Type, Content-Length, ETag, Last-Modified, every x-oss-*; lower-case names."""
-        response = self._perform("HEAD", path, attempts=attempts)
-        wanted = {}
-        for name, value in response.headers.items():
-            lower = name.lower()
-            if lower in ("content-type", "content-length", "etag", "last-modified") or lower.startswith("x-oss"):
-                wanted[lower] = value
-        return wanted
+        response = self._head(path, attempts)
+        return {wanted: value for name, value in response.headers.items() if (wanted := _wanted(name))}
+
+    def _head(self, path: str, attempts: int | None) -> Response:
+        try:
+            return self._perform("HEAD", path, attempts=attempts)
+        except RequestFailed:
+            # An object encrypted with a customer's key can't be looked at without it (source: HeadRequest).
+            for key in self._options.sse_keys:
+                with contextlib.suppress(RequestFailed):
+                    return self._perform("HEAD", path, headers=customer_headers(key), attempts=attempts)
+            raise
 
     def put(self, path: str, meta: Mapping[str, str], body: bytes = b"", *, content_type: str = "") -> None:
         """Uploads a whole object. meta: headers of which x-oss-meta* are sent. content_type "": none is sent."""
-        headers = self._object_headers(meta, content_type)
+        headers = self._object_headers(path, meta, content_type)
         if self._options.enable_content_md5 and (body or self._profile.put_body_error):
             headers["content-md5"] = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
         self._limit_traffic(headers, self._options.upload_traffic_limit)
@@ -138,19 +158,32 @@ class ObjectClient:
 
     def copy(self, path: str, meta: Mapping[str, str], *, content_type: str = "") -> None:
         """PUT with the x-oss-copy-source that `meta` holds: a copy, or new metadata for the object itself."""
-        headers = self._object_headers(meta, content_type, copied=True)
+        headers = self._object_headers(path, meta, content_type, copied=True)
         headers["x-oss-copy-source"] = meta["x-oss-copy-source"]
         self._check_put(path, self._perform("PUT", path, headers=headers))
 
     def delete(self, path: str) -> None:
         self._perform("DELETE", path)
 
-    def get(self, path: str, start: int, size: int, *, stream: bool = False, attempts: int | None = None) -> bytes:
+    def get(
+        self,
+        path: str,
+        start: int,
+        size: int,
+        *,
+        stream: bool = False,
+        attempts: int | None = None,
+        customer_key: str = "",
+    ) -> bytes:
         """Bytes of an object. size 0: no Range. stream: the direct read of 1.91. An answer longer than `size`, an error
-        document too, does not fit where ossfs wants to put it: curl's write error, which is tried again."""
+        document too, does not fit where ossfs wants to put it: curl's write error, which is tried again. customer_key:
+        MD5 of the key that the object is encrypted with, as HEAD told."""
         headers = {"range": f"bytes={start}-{start + size - 1}"} if size else {}
         if stream:
             headers["x-oss-range-behavior"] = "standard"
+        for key in self._options.sse_keys:
+            if customer_key and key.digest == customer_key:
+                headers |= customer_headers(key)
         self._limit_traffic(headers, self._options.download_traffic_limit)
         return self._perform("GET", path, headers=headers, attempts=attempts, room=size).read()
 
@@ -171,9 +204,10 @@ class ObjectClient:
         params.append(("prefix", self.list_prefix(path)))
         response = self._perform("GET", path, key="", params=params)
         try:
-            return parse_page(response.read())
+            page = parse_page(response.read())
         except BadListing as error:
             raise RequestFailed(errno.EIO, path, status=response.status) from error
+        return page.decoded(wtf8.decode) if self._options.use_wtf8 else page
 
     def list_prefix(self, path: str) -> str:
         """The prefix parameter that lists the directory `path`."""
@@ -190,8 +224,9 @@ class ObjectClient:
 
     def initiate(self, path: str, meta: Mapping[str, str], *, content_type: str, copied: bool = False) -> str:
         """Begins a multipart upload and returns its id."""
-        headers = self._object_headers(meta, content_type, copied=copied)
+        headers = self._object_headers(path, meta, content_type, copied=copied)
         headers["accept"] = ""
+        headers["content-type"] = content_type
         response = self._perform("POST", path, params=[("uploads", "")], headers=headers)
         if not (found := element_text(response.read(), "UploadId")):
             raise RequestFailed(errno.EIO, path, status=response.status)
@@ -202,9 +237,17 @@ class ObjectClient:
         headers = {"accept": ""}
         if self._options.enable_content_md5:
             headers["content-md5"] = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
+        if self._options.sse == "SSE-C":
+            headers |= object_headers("SSE-C", "", self._options.sse_keys)
         self._limit_traffic(headers, self._options.upload_traffic_limit)
         params = [("partNumber", str(number)), ("uploadId", upload)]
-        return self._perform("PUT", path, params=params, headers=headers, body=body, attempts=attempts).header("ETag")
+        response = self._perform("PUT", path, params=params, headers=headers, body=body, attempts=attempts)
+        etag = response.header("ETag")
+        if self._options.enable_content_md5 and self._options.sse not in ("SSE-C", "KMS"):
+            expected = hashlib.md5(body, usedforsecurity=False).hexdigest()
+            if etag.strip('"').lower() != expected:
+                raise RequestFailed(errno.EIO, path, status=response.status)
+        return etag
 
     def copy_part(
         self, path: str, upload: str, part: Part, *, source: str, content_type: str, attempts: int | None = None
@@ -233,6 +276,11 @@ class ObjectClient:
 
     def abort(self, path: str, upload: str) -> None:
         self._perform("DELETE", path, params=[("uploadId", upload)])
+
+    def list_uploads(self) -> bytes:
+        """The XML that lists unfinished uploads. With a mounted directory ossfs asks that directory's object for them,
+        which OSS does not answer."""
+        return self._perform("GET", "/", params=[("uploads", "")], headers={"accept": ""}).read()
 
     def multipart(
         self,
@@ -316,14 +364,26 @@ class ObjectClient:
     ) -> list[T | RequestFailed]:
         if len(jobs) < 2 or parallel < 2 or not self._concurrent:
             return [_outcome(job, attempts) for job in jobs]
-        # Its own threads for every batch, as ossfs does: batches never wait for each other.
-        with ThreadPoolExecutor(min(parallel, len(jobs)), thread_name_prefix="ossfs-multi") as pool:
-            waiting = [pool.submit(contextvars.copy_context().run, _outcome, job, attempts) for job in jobs]
-            return [future.result() for future in waiting]
+        outcomes: list[T | RequestFailed] = [UNSENT] * len(jobs)
+        waiting = iter(enumerate(jobs))  # next() of it is atomic: each job goes to one thread
+
+        def work() -> None:
+            for index, job in waiting:
+                outcomes[index] = _outcome(job, attempts)
+
+        # Its own threads for every batch, as ossfs does: batches never wait for each other. One task a thread, not a
+        # job: a future costs half of what a small request does.
+        count = min(parallel, len(jobs))
+        with ThreadPoolExecutor(count, thread_name_prefix="ossfs-multi") as pool:
+            for done in [pool.submit(contextvars.copy_context().run, work) for _ in range(count)]:
+                done.result()
+        return outcomes
 
     # --- how a request is made ------------------------------------------------------------------------------------
 
-    def _object_headers(self, meta: Mapping[str, str], content_type: str, *, copied: bool = False) -> Headers:
+    def _object_headers(
+        self, path: str, meta: Mapping[str, str], content_type: str, *, copied: bool = False
+    ) -> Headers:
         # "x-oss-metadata-directive" begins like metadata and travels with it, in every release.
         headers = {name: value for name, value in meta.items() if name.startswith(META[:-1])}
         if content_type:
@@ -332,11 +392,12 @@ class ObjectClient:
             headers[self._profile.acl_header] = self._options.default_acl
         if self._options.storage_class.lower() != "standard":
             headers["x-oss-storage-class"] = self._options.storage_class.upper()
-        if not copied and self._options.sse:
-            headers["x-oss-server-side-encryption"] = self._options.sse
-            if self._options.sse_kms_id:
-                headers["x-oss-server-side-encryption-key-id"] = self._options.sse_kms_id
-        return headers
+        keys: tuple[CustomerKey, ...] = self._options.sse_keys
+        if copied:
+            headers |= source_headers(meta, keys)
+        else:
+            headers |= object_headers(self._options.sse, self._options.sse_kms_id, keys)
+        return headers | self._options.additional_headers.of(path)
 
     @staticmethod
     def _limit_traffic(headers: Headers, limit: int) -> None:
@@ -344,11 +405,13 @@ class ObjectClient:
             headers["x-oss-traffic-limit"] = str(limit)
 
     def _build(self, method: str, key: str, params: Params, headers: Mapping[str, str], body: bytes) -> Request:
-        host = urlsplit(self.host).netloc
+        host = _host_of(self.host)
         now = self._clock.now()
-        complete: Headers = {"accept": "*/*", **headers}
-        complete = {name: value for name, value in complete.items() if value}
-        if self._options.use_path_request_style:
+        credentials = self._credentials.current(now) or ANONYMOUS
+        complete: Headers = {"accept": "*/*"}
+        if headers:
+            complete = {name: value for name, value in {"accept": "*/*", **headers}.items() if value}
+        if self._by_path:
             target = f"/{self.bucket}/{encode(key)}"
         else:
             host = f"{self.bucket}.{host}"
@@ -360,28 +423,26 @@ class ObjectClient:
             complete["user-agent"] = self._agent
         if self._options.requester_pays:
             complete["x-oss-request-payer"] = "requester"
-        if self._credentials.security_token:
-            complete["x-oss-security-token"] = self._credentials.security_token
+        if credentials.security_token:
+            complete["x-oss-security-token"] = credentials.security_token
         if self._options.sigv4:
             complete["x-oss-content-sha256"] = UNSIGNED_PAYLOAD
             complete["x-oss-date"] = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
         else:
             complete["date"] = http_date(now)
-        if self._credentials.access_key_id:
-            complete["authorization"] = self._sign(method, key, params, complete)
+        if credentials.access_key_id:
+            complete["authorization"] = self._sign(method, key, params, complete, credentials)
         if body or method in ("PUT", "POST"):
             complete["content-length"] = str(len(body))
         return Request(method, target, complete, body, caller=CALLER.get())
 
-    def _sign(self, method: str, key: str, params: Params, headers: Mapping[str, str]) -> str:
+    def _sign(self, method: str, key: str, params: Params, headers: Mapping[str, str], credentials: Credentials) -> str:
         if not self._options.sigv4:
-            return sign_v1(method, self.bucket, key, dict(params), headers, self._credentials)
+            return sign_v1(method, self.bucket, key, dict(params), headers, credentials)
         region, product = self._options.region, "oss"
         if self._options.cloudbox_id:
             region, product = self._options.cloudbox_id, "oss-cloudbox"
-        return sign_v4(
-            method, self.bucket, key, dict(params), headers, self._credentials, region=region, product=product
-        )
+        return sign_v4(method, self.bucket, key, dict(params), headers, credentials, region=region, product=product)
 
     def _perform(
         self,
@@ -460,8 +521,7 @@ class ObjectClient:
 
     def _follow(self, response: Response, request: Request, *, trusted: bool) -> Response:
         for _ in range(MAX_REDIRECTS):
-            location = response.header("Location")
-            if response.status not in (301, 302, 303, 307, 308) or not location:
+            if response.status not in REDIRECTS or not (location := response.header("Location")):
                 return response
             parts = urlsplit(location)
             headers = dict(request.headers)
@@ -479,6 +539,14 @@ class ObjectClient:
             raise RequestFailed(errno.EIO, path, status=response.status, body=response.read())
 
 
+@functools.lru_cache(maxsize=1024)
+def _wanted(name: str) -> str:
+    """A header of HEAD's answer in lower case, "" when nobody asks for it."""
+    lower = name.lower()
+    plain = ("content-type", "content-length", "etag", "last-modified")
+    return lower if lower in plain or lower.startswith("x-oss") else ""
+
+
 def _outcome(job: Callable[[int | None], T], attempts: int | None) -> T | RequestFailed:
     try:
         return job(attempts)
@@ -493,7 +561,14 @@ def _connection_wait(error: OSError) -> float:
     return 4.0
 
 
+@functools.lru_cache(maxsize=16)
+def _host_of(url: str) -> str:
+    return urlsplit(url).netloc
+
+
 def element_text(body: bytes, name: str) -> str:
     """Text of the first element `name`, "" when there is none. As ossfs does, it looks at nothing else of the XML."""
+    if not body:
+        return ""
     found = re.search(rb"<%s>([^<]*)</%s>" % (name.encode(), name.encode()), body)
     return found.group(1).decode("utf-8", "replace").replace("&quot;", '"') if found else ""

@@ -1,4 +1,5 @@
-"""The command `ossfs-sim`: ossfs's own command line, plus `--ossfs-version V` to pick the release.
+"""The command `ossfs-sim`: ossfs's own command line, plus `--ossfs-version V` to pick the release and `--fixed` to
+leave its defects out.
 
 Mounts in the background like the original: the command returns when the mount is there. Runs in the main thread of a
 process of its own.
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 VERSION_OPTION = "--ossfs-version"
+FIXED_OPTION = "--fixed"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -28,8 +30,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     environment = config.environment()
     try:
+        fixed = _take_fixed(words)
         version = _take_version(words) or config.version(environment)
-        profile = find(version)
+        profile = find(version, fixed=fixed)
     except (UnknownVersion, _MissingValue) as error:
         print(f"ossfs-sim: {error}", file=sys.stderr)
         return 2
@@ -64,6 +67,15 @@ def _take_version(words: list[str]) -> str | None:
             del words[position]
         else:
             position += 1
+    return found
+
+
+def _take_fixed(words: list[str]) -> bool:
+    """Removes --fixed from `words`; what follows "--" is not looked at."""
+    end = words.index("--") if "--" in words else len(words)
+    kept = [word for word in words[:end] if word != FIXED_OPTION]
+    found = len(kept) < end
+    words[:end] = kept
     return found
 
 

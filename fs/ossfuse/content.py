@@ -175,10 +175,10 @@ class Content:
         """Every close(2) (source: s3fs_flush). Raises OSError when the upload fails; close(2) returns it."""
         m = self._m
         handle = m.files.handle(fh)
-        reading = handle.flags & os.O_ACCMODE == os.O_RDONLY
         m.access.require_parent(ctx, path, os.X_OK)
         try:
-            m.access.require(ctx, path, os.R_OK if reading else os.W_OK)
+            # libfuse 2 leaves the flags of a FLUSH empty, so ossfs takes every descriptor for one that reads.
+            m.access.require(ctx, path, os.R_OK)
         except OSError as error:
             if error.errno != errno.ENOENT:
                 raise
@@ -213,17 +213,18 @@ class Content:
             m.cache.drop(path)
         m.files.close(handle)
 
-    def metadata_waits(self, path: str, update: Headers) -> bool:
-        """Gives changed metadata to an open file; returns whether it will be uploaded with its content, so that no
-        request is due now (1.91)."""
+    def take_metadata(self, path: str, update: Headers) -> Headers | None:
+        """Gives changed metadata to an open file (1.91). None: it will be uploaded with the content, and no request is
+        due now; otherwise what the request has to carry, for an open file all that is known of it."""
         m = self._m
-        if not m.profile.pending_metadata:
-            return False
-        entity = m.files.find(path)
-        if entity is None or not entity.merge_metadata(update):
-            return False
+        entity = m.files.find(path) if m.profile.pending_metadata else None
+        if entity is None:
+            return update
+        waits, merged = entity.merge_metadata(update)
+        if not waits:
+            return merged
         m.cache.update(path, entity.headers)
-        return True
+        return None
 
     def hold_mtime(self, path: str, mtime: float) -> None:
         entity = self._m.files.find(path)

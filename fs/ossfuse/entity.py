@@ -1,7 +1,7 @@
 """An open file: its bytes in an anonymous local file, what of them is loaded or changed, and how they are uploaded.
 
 `Entity` is one such file, shared by all opens of a path (1.91) or made for each open (1.80); `OpenFiles` is the table
-of XX lock is never held over a request.
+of them, whose own lock is never held over a request.
 """
 
 from __future__ import annotations
@@ -11,38 +11,51 @@ import itertools
 import os
 import tempfile
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import IO
 
 from osscloud.clock import Clock
 from ossfuse.attributes import META, Headers, content_length, format_time
 from ossfuse.client import ObjectClient, Part
+from ossfuse.diskcache import CachedFile, DiskCache
 from ossfuse.errors import RequestFailed, failure
 from ossfuse.mime import MimeTable
 from ossfuse.options import MountOptions
 from ossfuse.pages import PageMap, PageState, copy_chunks, plain_parts
 from ossfuse.profile import Profile
 
-__all__ = ["Entity", "Handle", "OpenFile", "OpenFiles", "Spool"]
+__all__ = ["Entity", "Handle", "OpenFile", "OpenFiles", "Spool", "existing_directory"]
+
+CUSTOMER_KEY_DIGEST = "x-oss-server-side-encryption-customer-key-md5"
 
 
 @dataclass(frozen=True, slots=True)
 class Spool:
-    """Where local data lives. directory: on the disk whose free space counts."""
+    """Where local data lives. directory: for anonymous files; cache: where files stay after their last close, with
+    use_cache. The disk of the cache, otherwise of the directory, is the one whose free space counts."""
 
     directory: str
     options: MountOptions
+    cache: DiskCache | None = None
+    open_paths: Callable[[], Iterable[str]] = tuple
 
     def create(self) -> IO[bytes]:
         """An anonymous file: gone with its descriptor, however the process ends."""
         return tempfile.TemporaryFile(dir=self.directory, prefix="ossfs-", buffering=0)
 
+    def clean(self) -> None:
+        """Deletes what the cache holds of files that nobody has open."""
+        if self.cache is not None:
+            self.cache.clean(set(self.open_paths()))
+
     def has_room(self, size: int) -> bool:
         """Whether `size` more bytes leave as much free as ensure_diskfree (or free_space_ratio) asks for."""
         options = self.options
-        disk = os.statvfs(self.directory)
-        free = disk.f_bavail * disk.f_frsize if options.fake_diskfree is None else options.fake_diskfree
+        disk = os.statvfs(existing_directory(options.use_cache) if self.cache else self.directory)
+        free = disk.f_bavail * disk.f_frsize
+        if options.fake_diskfree is not None:
+            free = min(free, options.fake_diskfree)
         if options.free_space_ratio:
             kept = disk.f_blocks * disk.f_frsize * options.free_space_ratio // 100
         else:
@@ -61,6 +74,7 @@ class Entity:
         size: int,
         mtime: float | None,
         *,
+        temporary: bool = False,
         client: ObjectClient,
         options: MountOptions,
         profile: Profile,
@@ -68,7 +82,8 @@ class Entity:
         mime: MimeTable,
         spool: Spool,
     ) -> None:
-        """mtime None: nothing is known of the file, so a size above 0 counts as changed content."""
+        """mtime None: nothing is known of the file, so a size above 0 counts as changed content. temporary: not kept
+        by use_cache. Raises OSError where the cache can't be used."""
         self.path = path
         self.lock = threading.RLock()
         self.headers = dict(headers)
@@ -81,12 +96,17 @@ class Entity:
         self._mime = mime
         self._spool = spool
         self._file: IO[bytes] | None = None
-        grown = mtime is None and profile.entity_shared
-        self._pages = PageMap(size, PageState.HOLE if grown else PageState.REMOTE)
+        self._cached: CachedFile | None = None
+        if spool.cache is not None and not temporary:
+            self._cached = spool.cache.open(path, size, mtime)
+            self._file, self._pages = self._cached.file, self._cached.pages
+        else:
+            grown = mtime is None and profile.entity_shared
+            self._pages = PageMap(size, PageState.HOLE if grown else PageState.REMOTE)
         self._remote_size = content_length(headers)
         self._new = False
         self._dirty = False
-        self._mtime = self._ctime = clock.now()
+        self._mtime = self._ctime = self._stored = clock.now()
         self._held_mtime: float | None = None
         if mtime is not None:
             self.set_times(float(int(mtime)), float(int(mtime)))
@@ -109,15 +129,35 @@ class Entity:
         self.meta_pending = True
 
     def close(self) -> None:
+        """Local data go, or stay in the cache."""
+        with self.lock:
+            if self._cached is not None and self._spool.cache is not None:
+                self._spool.cache.close(self._cached, self._stored)
+            elif self._file is not None:
+                self._file.close()
+            self._file = self._cached = None
+
+    def abandon(self) -> None:
+        """The process has been killed: nothing is written down."""
         with self.lock:
             if self._file is not None:
                 self._file.close()
-                self._file = None
+            self._file = self._cached = None
+
+    def rename(self, new: str) -> None:
+        """The open file has another name now. Raises OSError where the cache can't follow."""
+        with self.lock:
+            self.path = new
+            if self._cached is not None and self._spool.cache is not None:
+                self._spool.cache.rename(self._cached, new)
 
     # --- size and times -------------------------------------------------------------------------------------------
 
     def reopen(self, headers: Headers | None, size: int | None) -> None:
-        """One more open: takes a new size (None: as it is) and fresh headers (source: FdEntity::Open)."""
+        """One more open: takes a new size (None: as it is) and fresh headers (source: FdEntity::Open). 1.80, where
+        use_cache alone makes opens share a file, takes nothing."""
+        if not self._profile.entity_shared:
+            return
         with self.lock:
             if size is not None and size != self.size:
                 self._resize(size)
@@ -134,13 +174,13 @@ class Entity:
         self._touch()
 
     def _touch(self) -> None:
-        self._mtime = self._ctime = self._clock.now()
+        self._mtime = self._ctime = self._stored = self._clock.now()
 
     def set_times(self, mtime: float, ctime: float) -> None:
         """Times of local file and metadata. The local file gets `ctime` as its mtime, as in the real one, which swaps
         the arguments of futimes(3)."""
         with self.lock:
-            self._mtime = ctime
+            self._mtime = self._stored = ctime
             self._ctime = self._clock.now()
             self.headers[META + "mtime"] = self._stamp(mtime)
             if self._profile.access_and_change_times:
@@ -167,17 +207,17 @@ class Entity:
     def _stamp(self, seconds: float) -> str:
         return format_time(seconds) if self._profile.fractional_times else str(int(seconds))
 
-    def merge_metadata(self, update: Headers) -> bool:
-        """Takes a change of metadata; returns whether it waits for the upload that is due (source: MergeOrgMeta)."""
+    def merge_metadata(self, update: Headers) -> tuple[bool, Headers]:
+        """Takes a change of metadata; returns whether it waits for the upload that is due, and all metadata with the
+        change (source: MergeOrgMeta)."""
         with self.lock:
             merged = {name: value for name, value in {**self.headers, **update}.items() if value}
-            merged.pop("x-oss-copy-source", None)
-            self.headers = merged
+            self.headers = {name: value for name, value in merged.items() if name != "x-oss-copy-source"}
             if META + "mtime" in update:
                 self._mtime = float(update.get(META + "ctime", update[META + "mtime"]))
             self._ctime = self._clock.now()
             self.meta_pending = self.meta_pending or self.modified
-            return self.meta_pending
+            return self.meta_pending, merged
 
     # --- content --------------------------------------------------------------------------------------------------
 
@@ -201,9 +241,12 @@ class Entity:
         """Loads what a read needs and a window behind it; or answers the read itself where that failed."""
         window = max(size, self._options.multipart_size * self._options.parallel_count)
         room = window
-        if not self._spool.has_room(window):
-            room = size
+        if not self._profile.entity_shared:
             if not self._spool.has_room(size):
+                self._forget()
+        elif not self._make_room(window):
+            room = size
+            if not self._make_room(size):
                 if not self._profile.read_errno_mapped:
                     raise failure(errno.ENOSPC, self.path)
                 return self._client.get(self.path, start, size, stream=True)
@@ -214,6 +257,27 @@ class Entity:
                 raise failure(errno.EIO, self.path) from error
             return self._client.get(self.path, start, size, stream=True)
         return None
+
+    def _make_room(self, size: int) -> bool:
+        """Whether there is room for `size` bytes, after local data that nobody needs were let go of (source:
+        FdEntity::ReserveDiskSpace)."""
+        if self._spool.has_room(size):
+            return True
+        self._forget()
+        if self._spool.has_room(size):
+            return True
+        if self._spool.cache is None:
+            return False
+        self._spool.clean()
+        return self._spool.has_room(size)
+
+    def _forget(self) -> None:
+        """Unchanged data can be fetched again."""
+        if self.modified or self._file is None:
+            return
+        self._pages.mark(0, self.size, PageState.REMOTE)
+        os.ftruncate(self._file.fileno(), 0)
+        os.ftruncate(self._file.fileno(), self.size)
 
     def load(self, start: int = 0, end: int | None = None, *, state: PageState = PageState.LOADED) -> None:
         """Fetches what is missing of [start, end). Raises RequestFailed."""
@@ -230,13 +294,14 @@ class Entity:
         part = self._options.multipart_size
         parallel = size > 2 * part if self._profile.parallel_read_doubles else size >= part
         fd = self._local()
+        self._stored = self._clock.now()
         if not parallel or self._options.nomultipart:
-            _write_all(fd, self._client.get(self.path, start, size), start)
+            _write_all(fd, self._get(start, size), start)
             return
 
         def job(begin: int, stop: int) -> Callable[[int | None], bool]:
             def fetch(attempts: int | None) -> bool:
-                _write_all(fd, self._client.get(self.path, begin, stop - begin, attempts=attempts), begin)
+                _write_all(fd, self._get(begin, stop - begin, attempts), begin)
                 return True
 
             return fetch
@@ -248,9 +313,15 @@ class Entity:
             if not well or not all(done):
                 raise RequestFailed(errno.EIO, self.path)
 
+    def _get(self, start: int, size: int, attempts: int | None = None) -> bytes:
+        digest = self.headers.get(CUSTOMER_KEY_DIGEST, "")
+        return self._client.get(self.path, start, size, attempts=attempts, customer_key=digest)
+
     def write(self, data: bytes, start: int) -> int:
         """Writes into the local file. Raises OSError (ENOSPC: the disk of the spool is full)."""
         with self.lock:
+            if self._spool.cache is not None and self._profile.entity_shared and not self._spool.has_room(len(data)):
+                self._spool.clean()
             if not self._spool.has_room(len(data)):
                 raise failure(errno.ENOSPC, self.path)
             if start and (self._profile.loads_before_write or self._options.nomultipart):
@@ -433,7 +504,7 @@ class OpenFiles:
         with self._lock:
             moved = self._entities.pop(old, [])
             for entity in moved:
-                entity.path = new
+                entity.rename(new)
             if moved:
                 self._entities[new] = moved + self._entities.get(new, [])
 
@@ -467,8 +538,23 @@ class OpenFiles:
             for handle in handles
         ]
 
-    def close_all(self) -> None:
+    def paths(self) -> Sequence[str]:
+        """What is open."""
+        with self._lock:
+            return tuple(self._entities)
+
+    def close_all(self, *, killed: bool = False) -> None:
+        """killed: nothing of use_cache is written down."""
         with self._lock:
             handles = list(self._handles.values())
         for handle in handles:
+            if killed:
+                handle.entity.abandon()
             self.close(handle)
+
+
+def existing_directory(path: str) -> str:
+    """The directory itself, or the nearest one above it that exists."""
+    while not os.path.isdir(path):
+        path = os.path.dirname(path)
+    return path

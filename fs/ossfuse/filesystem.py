@@ -13,6 +13,7 @@ from __future__ import annotations
 import errno
 import functools
 import os
+import random
 import stat
 from dataclasses import dataclass
 
@@ -21,9 +22,11 @@ from osscloud.message import Caller
 from ossfuse import profile as profiles
 from ossfuse.access import AccessChecks, GroupDatabase
 from ossfuse.attributes import PERMISSIONS, AttributeRules, Attributes, blocks_of
+from ossfuse.cachecheck import report
 from ossfuse.client import CALLER, ObjectClient, calling
 from ossfuse.content import Content
 from ossfuse.directory import Directory
+from ossfuse.diskcache import DiskCache
 from ossfuse.entity import OpenFile, OpenFiles, Spool
 from ossfuse.errors import MountCheckFailed, RequestFailed, failure
 from ossfuse.lookup import Lookup
@@ -108,6 +111,11 @@ class OssFs:
         rules = AttributeRules(profile, options, euid, egid)
         cache = StatCache(options=options, profile=profile, rules=rules, clock=clock, key_of=client.key)
         lookup = Lookup(client=client, cache=cache, options=options, profile=profile, euid=euid, egid=egid)
+        # With use_cache the local file has a name, so in 1.80 too all opens share it.
+        files = OpenFiles(shared=profile.entity_shared or bool(options.use_cache))
+        self._disk_cache: DiskCache | None = None
+        if options.use_cache:
+            self._disk_cache = DiskCache(options.use_cache, options.bucket, profile, random.Random())
         access = AccessChecks(lookup.stat, options=options, profile=profile, groups=groups)
         self._mounted = Mounted(
             options=options,
@@ -117,9 +125,9 @@ class OssFs:
             cache=cache,
             lookup=lookup,
             access=access,
-            files=OpenFiles(shared=profile.entity_shared),
+            files=files,
             mime=mime,
-            spool=Spool(spool, options),
+            spool=Spool(spool, options, self._disk_cache, files.paths),
         )
         self._content = Content(self._mounted)
         self._namespace = Namespace(self._mounted)
@@ -157,7 +165,6 @@ class OssFs:
     def access(self, ctx: Context, path: str, mask: int) -> None:
         with self._calling(ctx, "access"):
             self._mounted.access.require(ctx, path, mask)
-            self._mounted.access.require_parent(ctx, path, os.X_OK)
 
     def chmod(self, ctx: Context, path: str, mode: int) -> None:
         with self._calling(ctx, "chmod"):
@@ -294,15 +301,30 @@ class OssFs:
         """One entry a handle."""
         return self._mounted.files.list()
 
+    def check_disk_cache(self, at: str) -> str:
+        """Whether the page maps of use_cache fit the data, as text; "" without use_cache. at: the time, as the log
+        writes it."""
+        if self._disk_cache is None:
+            return ""
+        return report(self._disk_cache, opened=set(self._mounted.files.paths()), at=at)
+
     def statistics(self) -> dict[str, int]:
         """Entries of the stat cache and how often it could answer."""
         cache = self._mounted.cache
         return {"entries": len(cache), "capacity": cache.capacity, "hits": cache.hits, "misses": cache.misses}
 
-    def destroy(self) -> None:
-        """The mount is going away: local data with it. Nothing is uploaded; close(2) has done that."""
-        self._mounted.files.close_all()
+    def start(self) -> None:
+        """The mount is there: with del_cache, what an earlier one left in the cache goes."""
+        if self._disk_cache is not None and self.options.del_cache:
+            self._disk_cache.clear()
+
+    def destroy(self, *, killed: bool = False) -> None:
+        """The mount is going away: local data with it, but for those of use_cache. Nothing is uploaded; close(2) has
+        done that. killed: as by SIGKILL, nothing is tidied up."""
+        self._mounted.files.close_all(killed=killed)
         self._mounted.cache.clear()
+        if not killed and self._disk_cache is not None and self.options.del_cache:
+            self._disk_cache.clear()
 
     # ----------------------------------------------------------------------------------------------------------------
 

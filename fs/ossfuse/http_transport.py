@@ -9,10 +9,14 @@ Any thread may call `send`; each call holds one connection for its duration.
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import os
 import select
 import socket
 import ssl
 import threading
+from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import quote, urlsplit
@@ -29,6 +33,7 @@ MAX_HEAD = 256 * 1024
 RECEIVE_SIZE = 64 * 1024
 BODY_IN_FIRST_PACKET = 16 * 1024
 IDLE_CONNECTIONS = 64
+KNOWN_COMMANDS = 64  # processes whose name is kept at hand
 _BODILESS = frozenset((204, 304))
 
 
@@ -94,21 +99,27 @@ class _Dropped(OSError):
 class _Connection:
     """One socket and what was received beyond the last answer."""
 
-    __slots__ = ("buffer", "socket", "used")
+    __slots__ = ("_poller", "advanced", "buffer", "expired", "socket", "used")
 
     def __init__(self, connected: socket.socket) -> None:
         self.socket = connected
+        self.advanced = 0.0
+        self.expired = False
         self.buffer = bytearray()
         self.used = False
+        self._poller = select.poll()
+        self._poller.register(connected, select.POLLIN)
 
     def close(self) -> None:
         self.socket.close()
 
     def stale(self) -> bool:
         """Whether the peer has closed it, or sent something nobody asked for, while it was idle."""
-        poller = select.poll()
-        poller.register(self.socket, select.POLLIN)
-        return bool(poller.poll(0))
+        return self.readable(0)
+
+    def readable(self, milliseconds: float) -> bool:
+        """Whether something (the end, too) comes in within that time."""
+        return bool(self._poller.poll(milliseconds))
 
     def receive(self) -> None:
         """Appends at least one byte to the buffer. Raises OSError, TimeoutError, ConnectionResetError at the end."""
@@ -131,11 +142,14 @@ class _Connection:
             searched = max(0, len(self.buffer) - 3)
             self.receive()
 
-    def exactly(self, size: int) -> bytes:
+    def exactly(self, size: int) -> bytearray:
         """The next `size` bytes."""
         kept = len(self.buffer)
-        if kept >= size:
-            data = bytes(self.buffer[:size])
+        if kept == size:
+            data, self.buffer = self.buffer, bytearray()
+            return data
+        if kept > size:
+            data = self.buffer[:size]
             del self.buffer[:size]
             return data
         target = bytearray(size)
@@ -147,11 +161,11 @@ class _Connection:
             if not count:
                 raise ConnectionResetError("the server closed the connection in the middle of a body")
             view = view[count:]
-        return bytes(target)
+        return target
 
     def chunked(self) -> bytes:
         """A body of Transfer-Encoding: chunked, trailers dropped."""
-        pieces: list[bytes] = []
+        pieces: list[bytes | bytearray] = []
         while True:
             size = int(self._line().split(b";")[0], 16)
             if size == 0:
@@ -195,7 +209,9 @@ class HttpTransport:
         self._tls: ssl.SSLContext | None = None
         self._lock = threading.Lock()
         self._idle: dict[Endpoint, list[_Connection]] = {}
+        self._busy: set[_Connection] = set()
         self._endpoints: dict[str, Endpoint] = {}
+        self._commands = _Commands()
         self._closed = False
 
     def send(self, request: Request) -> Response:
@@ -209,16 +225,31 @@ class HttpTransport:
             try:
                 response, keep = self._exchange(connection, request, head)
             except _Dropped:
-                connection.close()
+                self._drop(connection)
                 continue
-            except BaseException:
-                connection.close()
+            except BaseException as error:
+                self._drop(connection)
+                if connection.expired and isinstance(error, OSError):
+                    raise TimeoutError("no progress for as long as readwrite_timeout") from error
                 raise
             if keep:
                 self._give_back(endpoint, connection)
             else:
-                connection.close()
+                self._drop(connection)
             return response
+
+    def advance(self, seconds: float) -> None:
+        """The clock has been moved ahead: exchanges for which that is as long as readwrite_timeout end."""
+        if self._progress_timeout is None:
+            return
+        with self._lock:
+            busy = list(self._busy)
+        for connection in busy:
+            connection.advanced += seconds
+            if connection.advanced >= self._progress_timeout:
+                connection.expired = True
+                with contextlib.suppress(OSError):
+                    connection.socket.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Closes the idle connections; those in use close when their exchange ends."""
@@ -228,6 +259,7 @@ class HttpTransport:
             self._idle.clear()
         for connection in idle:
             connection.close()
+        self._commands.close()
 
     # --- connections ------------------------------------------------------------------------------------------------
 
@@ -241,15 +273,27 @@ class HttpTransport:
             with self._lock:
                 kept = self._idle.get(endpoint)
                 connection = kept.pop() if kept else None
+                if connection is not None:
+                    connection.advanced = 0.0
+                    self._busy.add(connection)
             if connection is None:
-                return self._connect(endpoint)
+                connection = self._connect(endpoint)
+                with self._lock:
+                    self._busy.add(connection)
+                return connection
             if not connection.stale():
                 return connection
-            connection.close()
+            self._drop(connection)
+
+    def _drop(self, connection: _Connection) -> None:
+        with self._lock:
+            self._busy.discard(connection)
+        connection.close()
 
     def _give_back(self, endpoint: Endpoint, connection: _Connection) -> None:
         connection.used = True
         with self._lock:
+            self._busy.discard(connection)
             kept = self._idle.setdefault(endpoint, [])
             if not self._closed and len(kept) < IDLE_CONNECTIONS:
                 kept.append(connection)
@@ -291,7 +335,7 @@ class HttpTransport:
             lines.append(f"host: {name}" if default else f"host: {name}:{endpoint.port}")
         lines += [f"{name}: {value}" for name, value in headers.items() if name != CALLER_HEADER]
         if request.caller is not None and endpoint.loopback:
-            lines.append(f"{CALLER_HEADER}: {_caller_text(request.caller)}")
+            lines.append(f"{CALLER_HEADER}: {self._caller_text(request.caller)}")
         if "content-length" not in headers and (request.body or request.method in ("PUT", "POST")):
             lines.append(f"content-length: {len(request.body)}")
         if request.body and request.method == "PUT" and "expect" not in headers:
@@ -303,6 +347,10 @@ class HttpTransport:
             return text.encode("latin-1")
         except UnicodeEncodeError:
             return text.encode("utf-8", "surrogateescape")
+
+    def _caller_text(self, caller: Caller) -> str:
+        command = _quoted(caller.command or self._commands.of(caller.pid))
+        return f"{_quoted(caller.mount)};{caller.operation};{caller.pid};{caller.uid};{command}"
 
     def _exchange(self, connection: _Connection, request: Request, head: bytes) -> tuple[Response, bool]:
         body = request.body
@@ -332,12 +380,7 @@ class HttpTransport:
         self, connection: _Connection, body: bytes | bytearray | memoryview
     ) -> tuple[int, dict[str, str], bool]:
         """Sends the body once the server asks for it, or says nothing for a second; not at all when it answers."""
-        if not connection.buffer:
-            poller = select.poll()
-            poller.register(connection.socket, select.POLLIN)
-            silent = not poller.poll(CONTINUE_SECONDS * 1000)
-        else:
-            silent = False
+        silent = not connection.buffer and not connection.readable(CONTINUE_SECONDS * 1000)
         if not silent:
             status, headers = _parse_head(connection.line_block())
             if status != 100:
@@ -350,15 +393,16 @@ class HttpTransport:
     def _answer(
         connection: _Connection, method: str, status: int, headers: dict[str, str], sent: bool
     ) -> tuple[Response, bool]:
-        by_name = {name.lower(): value for name, value in headers.items()}
+        by_name = {_lower(name): value for name, value in headers.items()}
         length = by_name.get("content-length")
         keep = sent and by_name.get("connection", "").lower() != "close"
+        body: bytes | bytearray = b""
         if method == "HEAD" or status in _BODILESS:
-            body = b""
+            pass
         elif by_name.get("transfer-encoding", "").lower() == "chunked":
             body = connection.chunked()
         elif length is not None:
-            body = connection.exactly(int(length)) if length != "0" else b""
+            body = connection.exactly(int(length))
         else:
             body = connection.to_end()
             keep = False
@@ -371,23 +415,46 @@ def _parse_head(block: bytes) -> tuple[int, dict[str, str]]:
     parts = first.split(" ", 2)
     if len(parts) < 2 or not parts[0].startswith("HTTP/") or not parts[1].isdigit():
         raise ConnectionAbortedError(f"not an HTTP answer: {first[:80]!r}")
-    headers: dict[str, str] = {}
-    for line in lines:
-        name, _, value = line.partition(":")
-        headers[name] = value.strip()
-    return int(parts[1]), headers
+    return int(parts[1]), {name: value.strip() for name, _, value in [line.partition(":") for line in lines]}
 
 
-def _caller_text(caller: Caller) -> str:
-    mount = quote(caller.mount, errors="surrogateescape")
-    command = quote(caller.command or _command_of(caller.pid), errors="surrogateescape")
-    return f"{mount};{caller.operation};{caller.pid};{caller.uid};{command}"
+_lower = functools.lru_cache(maxsize=1024)(str.lower)
 
 
-def _command_of(pid: int) -> str:
-    """Its comm: looked up here and not by the filesystem, because most operations need no request."""
-    try:
-        with open(f"/proc/{pid}/comm", "rb") as file:
-            return file.read().rstrip(b"\n").decode("utf-8", "surrogateescape")
-    except OSError:
-        return ""
+@functools.lru_cache(maxsize=1024)
+def _quoted(text: str) -> str:
+    return quote(text, errors="surrogateescape")
+
+
+class _Commands:
+    """The comm of processes: looked up here and not by the filesystem, because most operations need no request.
+
+    The files stay open: reading one again costs a tenth of opening it, shows a new name after exec(2), and fails once
+    the process is gone, whoever has its pid by then. Any thread."""
+
+    def __init__(self) -> None:
+        self._files: OrderedDict[int, int] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def of(self, pid: int) -> str:
+        """ "" when there is no such process."""
+        with self._lock:
+            found = self._read(pid) or self._read(pid)
+        return found.rstrip(b"\n").decode("utf-8", "surrogateescape")
+
+    def _read(self, pid: int) -> bytes:
+        try:
+            if pid not in self._files:
+                self._files[pid] = os.open(f"/proc/{pid}/comm", os.O_RDONLY | os.O_CLOEXEC)
+                if len(self._files) > KNOWN_COMMANDS:
+                    os.close(self._files.popitem(last=False)[1])
+            return os.pread(self._files[pid], 64, 0)
+        except OSError:
+            if (stale := self._files.pop(pid, None)) is not None:
+                os.close(stale)
+            return b""
+
+    def close(self) -> None:
+        with self._lock:
+            while self._files:
+                os.close(self._files.popitem()[1])

@@ -6,8 +6,8 @@ Pure functions and values; an `ObjectNames` belongs to one thread.
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
@@ -23,12 +23,13 @@ class BadListing(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class ListedObject:
-    """One key of a listing. last_modified: as OSS writes it; size in bytes."""
+    """One key of a listing. last_modified: as OSS writes it; size in bytes; type: Normal, Appendable, Symlink, ..."""
 
     key: str
     etag: str = ""
     size: int = 0
     last_modified: str = ""
+    type: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,13 @@ class ListPage:
     truncated: bool
     next_marker: str = ""
     next_token: str = ""
+
+    def decoded(self, decode: Callable[[str], str]) -> ListPage:
+        """The same page with other names; where the next one begins is as the server said it."""
+        objects = tuple(replace(listed, key=decode(listed.key)) for listed in self.objects)
+        return replace(
+            self, prefix=decode(self.prefix), objects=objects, prefixes=tuple(decode(name) for name in self.prefixes)
+        )
 
 
 def parse_page(body: bytes) -> ListPage:
@@ -65,6 +73,7 @@ def parse_page(body: bytes) -> ListPage:
                     fields.get("ETag", ""),
                     int(size) if size.isdigit() else 0,
                     fields.get("LastModified", ""),
+                    fields.get("Type", ""),
                 )
             )
         elif name == "CommonPrefixes":

@@ -96,12 +96,12 @@ class Metadata:
         else:
             refresh = mtime is not None and m.options.readdir_optimize
             headers = m.lookup.find(path, refresh_listed=refresh).headers
-        waits = self._content.metadata_waits(path, self._copying(target, update))
+        changed = self._content.take_metadata(path, self._copying(target, update))
         if mtime is not None:
             self._content.hold_mtime(path, mtime)
-        if waits:
+        if changed is None:
             return
-        self._put(target, {**headers, **self._copying(target, update)})
+        self._put(target, {**headers, **changed})
         m.cache.drop(cached)
 
     def _copying(self, target: str, update: Headers) -> Headers:
@@ -215,11 +215,12 @@ class Metadata:
         return directory.new_path, directory.headers
 
     def _store_xattr(self, path: str, target: str, headers: Headers, update: Headers) -> None:
-        if self._content.metadata_waits(path, self._copying(target, update)):
+        changed = self._content.take_metadata(path, self._copying(target, update))
+        if changed is None:
             return
         if self._m.profile.last_xattr_stays and not update[XATTR]:
-            update = {}
-        merged = {**headers, **self._copying(target, update)}
+            changed = {name: value for name, value in changed.items() if name not in update}
+        merged = {**headers, **changed}
         self._put(target, {name: value for name, value in merged.items() if value or name != XATTR})
         self._m.cache.drop(target)
 

@@ -20,6 +20,7 @@ import socket
 import sys
 import syslog
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, TextIO
@@ -29,6 +30,7 @@ from osscloud.message import Request, Response, Transport
 from ossfuse import config
 from ossfuse.access import HostGroups
 from ossfuse.client import ObjectClient
+from ossfuse.entity import existing_directory
 from ossfuse.errors import MountCheckFailed
 from ossfuse.filesystem import Context, OssFs
 from ossfuse.fuse_adapter import Adapter, LibfuseMissing, XattrAdapter, load_binding, serve
@@ -46,6 +48,7 @@ from ossfuse.options import (
 )
 from ossfuse.passwd import CredentialsError, load
 from ossfuse.profile import CheckTime, CheckWording, Profile, find
+from ossfuse.utility import run as run_utility
 
 __all__ = ["Control", "CountingTransport", "Mount", "run"]
 
@@ -84,6 +87,7 @@ def run(
     control: str | None = None,
     ready_fd: int | None = None,
     clock_offset: float = 0.0,
+    fixed: bool = False,
     mime_text: str | None = None,
     stdout: TextIO | None = None,
     stderr: TextIO | None = None,
@@ -92,12 +96,12 @@ def run(
 
     argv: ossfs's command line without the program's name. version: the release. control: path of the control socket to
     make. ready_fd: gets b"1" when the mount is there and has passed the check of its init (from then on the kernel
-    queues what callers ask) and is closed. clock_offset: seconds that the mount's clock is ahead. mime_text: content of
-    /etc/mime.types, None: the machine's own. Raises UnknownVersion.
+    queues what callers ask) and is closed. clock_offset: seconds that the mount's clock is ahead. fixed: without
+    the release's defects. mime_text: content of /etc/mime.types, None: the machine's own. Raises UnknownVersion.
     """
     mount = Mount(
         argv,
-        profile=find(version),
+        profile=find(version, fixed=fixed),
         environment=config.environment(),
         program=program,
         clock=AdjustableClock(offset=clock_offset),
@@ -145,9 +149,9 @@ class Mount:
 
     argv: without the program's name. environment: variables for the credentials. program: argv[0] as typed. clock: of
     the file system's caches and dates. mime_text: content of the mime.types file, None: the file itself is read.
-    stdout, stderr: default: those of the process. transport: carries the requests, default: HTTP to the command line's
-    url. rng: of the waits between retries. spool: where local data goes instead of tmpdir=. log: where messages go
-    without -f and logfile=, default: syslog.
+    stdin, stdout, stderr: default: those of the process. transport: carries the requests, default: HTTP to the command
+    line's url. rng: of the waits between retries. spool: where local data goes instead of tmpdir=. log: where messages
+    go without -f and logfile=, default: syslog.
     """
 
     options: MountOptions
@@ -161,6 +165,7 @@ class Mount:
         program: str = "ossfs",
         clock: AdjustableClock | None = None,
         mime_text: str | None = None,
+        stdin: TextIO | None = None,
         stdout: TextIO | None = None,
         stderr: TextIO | None = None,
         transport: Transport | None = None,
@@ -176,6 +181,7 @@ class Mount:
         self._mime_text = mime_text
         self._stdout = stdout or sys.stdout
         self._stderr = stderr or sys.stderr
+        self._stdin = stdin or sys.stdin
         self._log_stream = log
         self._given_transport = transport
         self._rng = rng or random.Random()
@@ -212,6 +218,7 @@ class Mount:
             egid=os.getegid(),
             program=self._program,
             libfuse=False,
+            environment=self._environment,
         )
         self._log_level = options.log_level
         self._open_log(detached=False)
@@ -220,6 +227,9 @@ class Mount:
         if not self.profile.mountpoint_told_first:
             self._check_mountpoint_given()
         self._check_directories()
+        if not options.utility:
+            self._check_disk_space()
+            self._check_attributes()
         carrier = self._given_transport
         if carrier is None:
             carrier = self._http = HttpTransport(options)
@@ -233,6 +243,18 @@ class Mount:
             rng=self._rng,
             on_fatal=_die,
         )
+        if options.utility:
+            self._say_notice()
+            code = run_utility(
+                client,
+                options,
+                self.profile,
+                now=self.clock.now,
+                stdin=self._stdin,
+                stdout=self._stdout,
+                stderr=self._stderr,
+            )
+            return self._refuse("", code)
         self._fs = OssFs(
             options=options,
             profile=self.profile,
@@ -277,6 +299,8 @@ class Mount:
                 self._say_notice()
         if options.storage_class.lower() == "reduced_redundancy" and options.sse:
             raise UsageError("ossfs: use_sse option could not be specified with storage class reduced_redundancy.")
+        if options.sse == "SSE-C" and not options.sse_keys:
+            raise UsageError("ossfs: something wrong about SSE options.")
         if not options.bucket:
             raise UsageError("ossfs: missing BUCKET argument.", usage=profile.missing_bucket_usage)
         if not options.use_path_request_style and options.bucket.lower() != options.bucket:
@@ -287,7 +311,7 @@ class Mount:
             self._check_mountpoint_given()
 
     def _check_mountpoint_given(self) -> None:
-        if not self.options.mountpoint:
+        if not self.options.mountpoint and not self.options.utility:
             raise UsageError("ossfs: missing MOUNTPOINT argument.", usage=True)
 
     def _check_directories(self) -> None:
@@ -298,7 +322,9 @@ class Mount:
             raise UsageError(
                 "ossfs: could not allow cache directory permission, check permission of cache directories."
             )
-        self._check_disk_space()
+
+    def _check_attributes(self) -> None:
+        options = self.options
         if options.readdir_optimize and options.xattr:
             raise UsageError("ossfs: readdir_optimize option could not be specified with use_xattr option.")
 
@@ -313,12 +339,13 @@ class Mount:
     def _check_disk_space(self) -> None:
         options, profile = self.options, self.profile
         try:
-            found = os.statvfs(options.use_cache or options.tmpdir)
+            place = options.use_cache or options.tmpdir
+            found = os.statvfs(f"{existing_directory(place) if profile.disk_cache_by_inode else place}/.")
             free, total = found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize
         except OSError:
             free = total = 0
         if options.fake_diskfree is not None:
-            free = options.fake_diskfree
+            free = min(free, options.fake_diskfree)
         kept = options.ensure_diskfree or total * options.free_space_ratio // 100
         parts = options.parallel_count if profile.check_wants_parallel_parts else 1
         needed = kept + options.multipart_size * parts
@@ -414,6 +441,7 @@ class Mount:
 
     def check_in_init(self) -> int:
         """The mount-time check of the releases that make it in FUSE_INIT; 0 or the exit code."""
+        self.fs.start()
         if self.profile.check_time is not CheckTime.BEFORE_MOUNT:
             self._exit_code = self._check(self.fs, in_main=False)
         return self._exit_code
@@ -462,6 +490,26 @@ class Mount:
         """SIGUSR2: crit, err, warn, info, dbg and round again."""
         self._log_level = _NEXT_LEVEL[self._log_level]
         logger.setLevel(_LEVELS[self._log_level])
+
+    def check_disk_cache(self) -> None:
+        """SIGUSR1 with set_check_cache_sigusr1: a report about use_cache."""
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(self.clock.now()))
+        fraction = int(self.clock.now() % 1 * 1000)
+        text = self.fs.check_disk_cache(f"{stamp}.{fraction:03d}Z " if self.options.log_time_stamp else "")
+        try:
+            if not self.options.check_cache_output:
+                print(text, end="", file=self._stdout, flush=True)
+                return
+            with open(self.options.check_cache_output, "a", encoding="utf-8", errors="surrogateescape") as file:
+                file.write(text)
+        except OSError as error:
+            logger.error("Could not write the report about the cache: %s", error)
+
+    def advance(self, seconds: float) -> None:
+        """Moves this mount's time ahead: caches age, waits between attempts and time-outs end."""
+        self.clock.advance(seconds)
+        if self._http is not None:
+            self._http.advance(seconds)
 
     # --- for the control socket -------------------------------------------------------------------------------------
 
@@ -549,6 +597,8 @@ class _Signals:
                     self._mount.step_log_level()
                 elif number == signal.SIGHUP:
                     self._mount.reopen_log()
+                elif number == signal.SIGUSR1:
+                    self._mount.check_disk_cache()
 
     def stop(self) -> None:
         signal.set_wakeup_fd(self._wakeup_before)
@@ -636,7 +686,7 @@ class Control:
             case {"do": "ping"}:
                 return {"pid": os.getpid()}
             case {"do": "advance", "seconds": int() | float() as seconds}:
-                self._mount.clock.advance(float(seconds))
+                self._mount.advance(float(seconds))
                 return {"clock_offset": self._mount.clock.offset}
             case {"do": "statistics"}:
                 return self._mount.statistics()

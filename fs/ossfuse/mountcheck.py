@@ -20,6 +20,8 @@ def check_mount(client: ObjectClient, options: MountOptions, profile: Profile) -
     MountCheckFailed. Where the answer names another endpoint, the client uses that one from here on."""
     if options.public_bucket and profile.check_public_bucket_skipped:
         return
+    if not client.has_credentials():
+        raise MountCheckFailed("Failed to initialize RAM credential.")
     failed = _ask(client, options, profile)
     if failed is None:
         return

@@ -12,6 +12,7 @@ import os
 import stat
 from dataclasses import dataclass
 
+from ossfuse import wtf8
 from ossfuse.attributes import FOLDER_SUFFIX, META, Headers, symlink_header, symlink_target
 from ossfuse.errors import failure
 from ossfuse.listing import ObjectNames, with_parents
@@ -120,6 +121,8 @@ class Namespace:
         finally:
             m.cache.drop(path)
             m.cache.drop_link(path)
+            if m.spool.cache is not None:
+                m.spool.cache.delete(path)
 
     def mknod(self, ctx: Context, path: str, mode: int) -> None:
         """An empty object that carries the type in its mode; the device number is lost. No check of any kind."""
@@ -134,11 +137,13 @@ class Namespace:
             raise failure(errno.EEXIST, path)
         stripped = target.strip(" \t\f\n\r\v") if m.profile.readlink_cached else target
         headers = {"content-type": LINK_TYPE, **m.new_metadata(LINK_MODE, ctx.uid, ctx.gid)}
+        if m.options.use_wtf8:
+            stripped = wtf8.encode(stripped)
         body = stripped.encode("utf-8", "surrogateescape")
         if m.options.symlink_in_meta and len(body) < LONGEST_HEADER_TARGET:
             headers[META + "symlink-target"] = symlink_header(stripped)
             body = b""
-        handle = m.files.open(path, lambda: m.entity(path, headers, 0, None), flags=os.O_RDWR)
+        handle = m.files.open(path, lambda: m.entity(path, headers, 0, None, temporary=True), flags=os.O_RDWR)
         try:
             if body:
                 handle.entity.write(body, 0)
@@ -147,7 +152,7 @@ class Namespace:
             m.files.close(handle)
             m.cache.drop(path)
             if m.profile.readlink_cached:
-                m.cache.add_link(path, stripped)
+                m.cache.add_link(path, wtf8.decode(stripped) if m.options.use_wtf8 else stripped)
 
     def readlink(self, path: str) -> str:
         """The target. There is no check of access: the kernel has looked the name up before."""
@@ -157,9 +162,15 @@ class Namespace:
         found = m.lookup.find(path)
         target = symlink_target(found.headers) if m.profile.symlink_target_header else None
         if target is None:
+            if m.profile.symlink_target_header:
+                found = m.lookup.find(path)  # s3fs_readlink of 1.91 asks, and get_local_fent asks again
             mtime = found.attributes.mtime if found.attributes.is_symlink else None
             size = found.attributes.size
-            handle = m.files.open(path, lambda: m.entity(path, found.headers, size, mtime), flags=os.O_RDONLY)
+            handle = m.files.open(
+                path,
+                lambda: m.entity(path, found.headers, size, mtime, temporary=found.attributes.is_symlink),
+                flags=os.O_RDONLY,
+            )
             try:
                 body = handle.entity.read(0, size)
             finally:
@@ -167,6 +178,8 @@ class Namespace:
             target = body.decode("utf-8", "surrogateescape").partition("\0")[0]
         if m.profile.readlink_cached:
             target = target.strip(" \t\f\n\r\v")
+            if m.options.use_wtf8:
+                target = wtf8.decode(target)
             m.cache.add_link(path, target)
         return target
 
@@ -214,8 +227,20 @@ class Namespace:
         headers["x-oss-copy-source"] = m.client.copy_source(old)
         headers["x-oss-metadata-directive"] = "REPLACE"
         headers["content-type"] = m.mime.lookup(new)
-        m.put_metadata(new, headers, exists=False)
-        m.files.renamed(old, new)
+        held = None
+        if m.spool.cache is not None and m.profile.entity_shared:
+            # use_cache: the file is open while its local data get their new name.
+            size, mtime = found.attributes.size, found.attributes.mtime
+            unknown = m.profile.cached_rename_zero_fills
+            held = m.files.open(
+                old, lambda: m.entity(old, headers, size, None if unknown else mtime), flags=os.O_RDONLY
+            )
+        try:
+            m.put_metadata(new, headers, exists=False)
+            m.files.renamed(old, new)
+        finally:
+            if held is not None:
+                m.files.close(held)
         try:
             self.unlink(ctx, old)
         finally:
@@ -262,11 +287,11 @@ class Namespace:
 
     def _rename_directory(self, ctx: Context, old: str, new: str) -> None:
         """Every object below is copied and deleted; directories are made anew (source: rename_directory)."""
-        moves = self._moves(old, new)
+        base, moves = self._moves(old, new)
         try:
             for move in moves:
                 if move.directory:
-                    self._clone_directory(move, top=move is moves[0])
+                    self._clone_directory(move, top=move is base)
             for move in moves:
                 if not move.directory:
                     self._rename_file(ctx, move.old, move.new, top=False)
@@ -280,11 +305,14 @@ class Namespace:
                 raise
             raise failure(errno.EIO, old) from error
 
-    def _moves(self, old: str, new: str) -> list[_Move]:
+    def _moves(self, old: str, new: str) -> tuple[_Move | None, list[_Move]]:
+        """The directory itself, and everything that moves in byte order of the old names (source: add_mvnode)."""
         m = self._m
+        base = None
         moves = []
         with contextlib.suppress(OSError):
-            moves.append(self._directory_move(old, new + "/"))
+            base = self._directory_move(old, new + "/")
+            moves.append(base)
         names = list_names(m, old + "/", delimiter="")
         for name in with_parents(names.sorted()):
             source, target = f"{old}/{name}", f"{new}/{name}"
@@ -293,7 +321,8 @@ class Namespace:
             with contextlib.suppress(OSError):
                 directory = m.lookup.stat(source).is_directory
                 moves.append(self._directory_move(source, target) if directory else _Move(source, target))
-        return moves
+        moves.sort(key=lambda move: move.old.encode("utf-8", "surrogateescape"))
+        return base, moves
 
     def _directory_move(self, old: str, new: str) -> _Move:
         found = self._m.lookup.directory_object(old, renaming=True)

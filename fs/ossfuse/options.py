@@ -19,6 +19,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ossfuse.additional_headers import NO_HEADERS, AdditionalHeaders, BadHeaderFile
+from ossfuse.encryption import BadKeyFile, CustomerKey, customer_keys
 from ossfuse.profile import NegativeCache, Profile
 
 __all__ = [
@@ -35,6 +37,7 @@ __all__ = [
 ]
 
 MIB = 1024 * 1024
+DAY = 24 * 60 * 60
 ILLEGAL_IN_BUCKET = frozenset("/:\\;!@#$%^&*?|+=")
 PERMISSION_BITS = 0o777
 
@@ -161,7 +164,8 @@ class MountOptions:
     storage_class: str = "standard"
     sse: str = ""
     sse_kms_id: str = ""
-    ahbe_conf: str = ""
+    sse_keys: tuple[CustomerKey, ...] = ()
+    additional_headers: AdditionalHeaders = NO_HEADERS
     mime: str = "/etc/mime.types"
     enable_content_md5: bool = False
     enable_unsigned_payload: bool = False
@@ -189,7 +193,11 @@ class MountOptions:
     log_level: str = "crit"
     log_time_stamp: bool = True
     check_cache_signal: bool = False
+    check_cache_output: str = ""
     fuse_options: tuple[str, ...] = ()
+    # instead of mounting: "list" or "abort" unfinished multipart uploads, those older than so many seconds (0: all)
+    utility: str = ""
+    utility_age: int = DAY
 
 
 def _table(*rows: Option) -> Mapping[str, Option]:
@@ -224,7 +232,7 @@ OPTIONS: Mapping[str, Option] = _table(
     *_flags("check_cache_dir_exist", "del_cache", "nomultipart", "nomixupload", "nocopyapi", "norenameapi"),
     *_flags("noshallowcopyapi", "direct_read", "sigv4", "enable_content_md5", "enable_unsigned_payload"),
     *_flags("requester_pays", "noua", "use_session_token", "disable_imdsv2"),
-    *_texts("use_cache", "tmpdir", "default_acl", "storage_class", "ahbe_conf", "mime", "region", "cloudbox_id"),
+    *_texts("use_cache", "tmpdir", "default_acl", "storage_class", "mime", "region", "cloudbox_id"),
     *_texts("passwd_file", "credential_process", "credlib", "credlib_opts", "logfile", "instance_name"),
     Option("list_object_max_keys", Value.NUMBER, "list_object_max_keys"),
     Option("max_stat_cache_size", Value.NUMBER, "max_stat_cache_size"),
@@ -259,7 +267,8 @@ OPTIONS: Mapping[str, Option] = _table(
     Option("download_traffic_limit", Value.NUMBER, "download_traffic_limit"),
     Option("use_rrs", Value.EITHER, "storage_class"),
     Option("use_sse", Value.EITHER, "sse"),
-    Option("load_sse_c", Value.TEXT),
+    Option("load_sse_c", Value.TEXT, "sse_keys"),
+    Option("ahbe_conf", Value.TEXT, "additional_headers"),
     Option("ssl_verify_hostname", Value.NUMBER, "ssl_verify_hostname"),
     Option("no_check_certificate", Value.FLAG, "check_certificate", setting=False),
     Option("public_bucket", Value.NUMBER, "public_bucket"),
@@ -314,9 +323,6 @@ _LOG_LEVELS = {
     **dict.fromkeys(("dbg", "debug"), "dbg"),
 }
 _ACLS = frozenset(("private", "public-read", "public-read-write", "default"))
-_NO_UTILITY_MODE = (
-    "ossfs: unfinished multipart uploads are neither listed nor aborted by the simulation; ask the bucket with ossutil"
-)
 _LONG_OPTIONS = ("help", "version", "debug", "incomplete-mpu-list", "incomplete-mpu-abort")
 
 
@@ -340,19 +346,21 @@ def parse(
     program: str = "ossfs",
     look_at_mountpoint: bool = True,
     libfuse: bool = True,
+    environment: Mapping[str, str] | None = None,
 ) -> MountOptions:
     """Reads a command line as the release reads it.
 
     argv: without the program's name. euid, egid: of the ossfs process. program: argv[0] as typed, for getopt's
-    messages. look_at_mountpoint: False where there is no mount point to look at. libfuse: False leaves
-    `check_libfuse_options` to the caller, for releases that do other things first. A missing bucket or mount point is
-    left as "": which of the two, or of missing credentials, is told first depends on the release (see `mount`).
+    messages. environment: variables, for the key of use_sse=kmsid. look_at_mountpoint: False where there is no mount
+    point to look at. libfuse: False leaves `check_libfuse_options` to the caller, for releases that do other things
+    first. A missing bucket or mount point is left as "": which of the two, or of missing credentials, is told first
+    depends on the release (see `mount`).
 
     Raises UsageError, and Answered for --help and --version. Source: main, my_fuse_opt_proc, set_bucket; libfuse 2.9,
     fuse_opt_parse; glibc's getopt_long.
     """
-    parser = _Parser(profile, euid, egid, look_at_mountpoint)
-    words = _permute(argv, profile, program)
+    parser = _Parser(profile, euid, egid, look_at_mountpoint, environment or {})
+    words, parser.utility = _permute(argv, profile, program)
     only_positionals = False
     iterator = iter(words)
     for word in iterator:
@@ -385,8 +393,35 @@ def check_libfuse_options(options: Sequence[str]) -> None:
         raise UsageError(f"fuse: unknown option `{option}'")
 
 
-def _permute(argv: Sequence[str], profile: Profile, program: str) -> list[str]:
-    """argv as getopt_long leaves it: options, then "--" and the positionals. Refuses what getopt refuses."""
+@dataclass(slots=True)
+class _Utility:
+    """mode: "", "list" or "abort"; age: seconds."""
+
+    mode: str = ""
+    age: int = DAY
+
+    def choose(self, mode: str, age: str = "") -> None:
+        if self.mode:
+            raise UsageError("ossfs: already utility mode option is specified.")
+        self.mode = mode
+        if age:
+            self.age = 0 if age.lower() == "all" else _age(age)
+
+
+def _age(text: str) -> int:
+    """Seconds of "1D12h": each unit once, the larger first (source: convert_unixtime_from_option_arg)."""
+    units = {"Y": 365 * DAY, "M": 30 * DAY, "D": DAY, "h": 3600, "m": 60, "s": 1}
+    match = re.fullmatch("".join(rf"(?:(\d*){unit})?" for unit in units), text, re.ASCII)
+    if match is None or not text:
+        raise UsageError("ossfs: --incomplete-mpu-abort option argument is wrong.")
+    counts = zip(match.groups(), units.values(), strict=True)
+    return sum(int(count or "0") * seconds for count, seconds in counts if count is not None)
+
+
+def _permute(argv: Sequence[str], profile: Profile, program: str) -> tuple[list[str], _Utility]:
+    """argv as getopt_long leaves it: options, then "--" and the positionals; and what of them asks for the utility
+    mode. Refuses what getopt refuses."""
+    utility = _Utility()
     options: list[str] = []
     positionals: list[str] = []
     words = iter(argv)
@@ -396,17 +431,17 @@ def _permute(argv: Sequence[str], profile: Profile, program: str) -> list[str]:
             positionals.extend(words)
             break
         if word.startswith("--"):
-            _long_option(word[2:], profile, program)
+            _long_option(word[2:], profile, program, utility)
             options.append(word)
         elif word.startswith("-") and word != "-":
             options.append(word)
-            options.extend(_short_options(word, words, profile, program))
+            options.extend(_short_options(word, words, profile, program, utility))
         else:
             positionals.append(word)
-    return options + positionals
+    return options + positionals, utility
 
 
-def _short_options(word: str, words: Iterator[str], profile: Profile, program: str) -> Iterator[str]:
+def _short_options(word: str, words: Iterator[str], profile: Profile, program: str, utility: _Utility) -> Iterator[str]:
     for position, letter in enumerate(word[1:], start=2):
         if letter == "h":
             raise Answered(_help_text(profile))
@@ -418,15 +453,18 @@ def _short_options(word: str, words: Iterator[str], profile: Profile, program: s
                 yield value
             return
         if letter == "u":
-            raise UsageError(_NO_UTILITY_MODE)
+            if not profile.utility_asks or not utility.mode:
+                utility.choose("list")
+            continue
         if letter not in "dfs":
             raise UsageError(f"{program}: invalid option -- '{letter}'")
 
 
-def _long_option(text: str, profile: Profile, program: str) -> None:
-    name, equals, _ = text.partition("=")
-    known = [option for option in _LONG_OPTIONS if option == name] or [
-        option for option in _LONG_OPTIONS if option.startswith(name)
+def _long_option(text: str, profile: Profile, program: str, utility: _Utility) -> None:
+    name, equals, value = text.partition("=")
+    options = [option for option in _LONG_OPTIONS if not (profile.utility_asks and option.startswith("incomplete"))]
+    known = [option for option in options if option == name] or [
+        option for option in options if option.startswith(name)
     ]
     if not known:
         raise UsageError(f"{program}: unrecognized option '--{name if equals else text}'")
@@ -439,8 +477,10 @@ def _long_option(text: str, profile: Profile, program: str) -> None:
         raise Answered(_help_text(profile))
     if known[0] == "version":
         raise Answered(f"{profile.version_text}\nas simulated by ossvol; no code of the original is in it")
-    if known[0].startswith("incomplete-mpu"):
-        raise UsageError(_NO_UTILITY_MODE)
+    if known[0] == "incomplete-mpu-list":
+        utility.choose("list")
+    if known[0] == "incomplete-mpu-abort":
+        utility.choose("abort", value)
 
 
 def _help_text(profile: Profile) -> str:
@@ -455,6 +495,7 @@ def _help_text(profile: Profile) -> str:
     lines += [f"    -o {name}=VALUE" for name in sorted(_LIBFUSE_VALUES)]
     lines += ["", "    -f foreground    -s single-threaded    -d debug messages    -h help    --version"]
     lines += ["", "Of the simulation: --ossfs-version V picks the release, as the variable OSSFS_SIM_VERSION does."]
+    lines += ["    --fixed leaves out the defects of the release that damage data or take an error for an answer."]
     return "\n".join(lines)
 
 
@@ -521,6 +562,8 @@ class _Parser:
     euid: int
     egid: int
     look_at_mountpoint: bool
+    environment: Mapping[str, str]
+    utility: _Utility = field(default_factory=_Utility)
     values: dict[str, object] = field(default_factory=dict)
     fuse_options: list[str] = field(default_factory=list)
 
@@ -553,6 +596,11 @@ class _Parser:
                 self._set_bucket(word)
             elif self.profile.bucket_option and word == "ossfs":
                 return  # fstab's first field, with -o bucket=
+            elif self.utility.mode:
+                raise _Refused(
+                    f"specified unknown second {self.profile.third_option_word}({word}). you don't need to specify "
+                    "second option(mountpoint) for utility mode(-u)."
+                )
             elif not self.values.get("mountpoint"):
                 self.values["mountpoint"] = word
                 if self.look_at_mountpoint:
@@ -573,6 +621,8 @@ class _Parser:
             if word == "--debug":
                 return
             self.values.update(debug=True, foreground=True)
+        if word.startswith("--incomplete-mpu") or word == "-u":
+            return
         if word == "-s":
             self.values["single_thread"] = True
         self.fuse_options.append(word)
@@ -607,6 +657,7 @@ class _Parser:
         if "default_permission" in self.profile.options:
             values.setdefault("default_permission", self.profile.file_mode_missing)
         values["fuse_options"] = tuple(self.fuse_options)
+        values.update(utility=self.utility.mode, utility_age=self.utility.age)
         known = {row.name for row in dataclasses.fields(MountOptions)}
         given: dict[str, Any] = {name: value for name, value in values.items() if name in known}
         return MountOptions(**given)
@@ -725,12 +776,32 @@ class _Parser:
         elif text == "kms" and self.profile.ram_role_auto:
             wanted = "KMS"
         elif text in ("kmsid", "k"):
-            raise _Refused(self.profile.sse_no_key_text)
+            if not self.environment.get("OSSSSEKMSID"):
+                raise _Refused(self.profile.sse_no_key_text)
+            wanted = "KMS"
+            self.values["sse_kms_id"] = self.environment["OSSSSEKMSID"]
+        elif self.profile.customer_keys and kind in ("custom", "c"):
+            wanted = "SSE-C"
+            if key:
+                self._set_load_sse_c(key)
         else:
             raise _Refused(self.profile.sse_unknown_text)
         if self.values.get("sse") not in (None, "", wanted):
             raise _Refused(self.profile.sse_conflict_text)
         self.values["sse"] = wanted
+
+    def _set_load_sse_c(self, text: str) -> None:
+        try:
+            self.values["sse_keys"] = customer_keys(text)
+        except BadKeyFile:
+            raise _Refused(f"failed to load use_sse custom key file({text}).") from None
+
+    def _set_ahbe_conf(self, text: str) -> None:
+        try:
+            headers = AdditionalHeaders.load(text, regex=self.profile.header_regex)
+        except BadHeaderFile:
+            raise _Refused(f"failed to load ahbe_conf file({text}).") from None
+        self.values["additional_headers"] = headers
 
     def _set_ssl_verify_hostname(self, text: str) -> None:
         number = self.number(text)
@@ -878,8 +949,8 @@ class _Parser:
     def _set_f2(self, _: str) -> None:
         self.values["log_level"] = "dbg"
 
-    def _set_set_check_cache_sigusr1(self, _: str) -> None:
-        self.values["check_cache_signal"] = True
+    def _set_set_check_cache_sigusr1(self, text: str) -> None:
+        self.values.update(check_cache_signal=True, check_cache_output=text)
 
     def _set_curldbg(self, text: str) -> None:
         if text.lower() not in ("", "normal", "body"):

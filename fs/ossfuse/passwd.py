@@ -1,25 +1,42 @@
 """Where ossfs takes its credentials from: password file, environment, a program, a metadata service.
 
-Two dialects of the password file, chosen by the release's `Profile`. Credentials are read once, at start; that a
-rotated key needs a remount follows from it. Called from the thread that mounts, before the filesystem exists.
+Two dialects of the password file, chosen by the release's `Profile`. A password file is read once, at start; that a
+rotated key needs a remount follows from it. Temporary keys (ram_role, credential_process) are asked for again when they
+are about to expire. `load` belongs to the thread that mounts; a `Source` may be asked by any thread.
 """
 
 from __future__ import annotations
 
-import json
+import calendar
+import logging
 import os
-import shlex
+import re
 import stat
-from collections.abc import Iterator, Mapping
+import subprocess
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from ossfuse.options import MountOptions
 from ossfuse.profile import Profile
 
-__all__ = ["ANONYMOUS", "DEFAULT_FILE", "Credentials", "CredentialsError", "load", "parse"]
+__all__ = ["ANONYMOUS", "DEFAULT_FILE", "Credentials", "CredentialsError", "Source", "Temporary", "load", "parse"]
+
+logger = logging.getLogger(__name__)
 
 DEFAULT_FILE = "/etc/passwd-ossfs"
 METADATA_URL = "http://100.100.100.200/latest/meta-data/ram/security-credentials/"
+TOKEN_URL = "http://100.100.100.200/latest/api/token"
+TOKEN_SECONDS = 180
+TOKEN_TTL_HEADER = "X-aliyun-ecs-metadata-token-ttl-seconds"
+TOKEN_HEADER = "X-aliyun-ecs-metadata-token"
+_PROGRAM_SECONDS = 60
+_METADATA_FIELDS = 4  # id, secret, token, expiration; another number of them is refused
+REFRESH_BEFORE = 20 * 60
+"""Seconds of life that make ossfs ask for a new key."""
 _INCOMPLETE = "if one access key is specified, both keys need to be specified."
 
 
@@ -35,11 +52,59 @@ class Credentials:
     access_key_secret: str
     security_token: str = ""
 
+    def current(self, now: float) -> Credentials:
+        """Itself: a static key is never read again."""
+        del now
+        return self
+
 
 ANONYMOUS = Credentials("", "")
 
 
-def load(options: MountOptions, profile: Profile, environment: Mapping[str, str]) -> Credentials:
+class Source(Protocol):
+    """Where a client gets its key for each request."""
+
+    def current(self, now: float) -> Credentials | None:
+        """The key at `now` (seconds since the epoch); None where it could not be renewed: the request goes out
+        unsigned then."""
+        ...
+
+
+class Temporary:
+    """A key that expires. ask: fetches the answer of the metadata service or program; raises OSError."""
+
+    def __init__(self, ask: Callable[[], str], *, profile: Profile, from_program: bool = False) -> None:
+        self._ask = ask
+        self._profile = profile
+        self._from_program = from_program
+        self._known: Credentials | None = None
+        self._expires = float("-inf")
+        self._lock = threading.Lock()
+
+    def current(self, now: float) -> Credentials | None:
+        """As `Source.current`; asks when less than 20 minutes of life remain, and again at every request after a
+        failure (source: CheckIAMCredentialUpdate)."""
+        with self._lock:
+            if self._expires >= now + REFRESH_BEFORE:
+                return self._known
+            try:
+                answer = self._ask()
+            except OSError as error:
+                logger.error("Security Token refresh failed: %s", error)
+                return None
+            fields = _fields(answer, "\n" if self._profile.metadata_lines else ",")
+            complete = {"AccessKeyId", "AccessKeySecret"} <= fields.keys()
+            if not complete or (not self._from_program and len(fields) != _METADATA_FIELDS):
+                logger.error("Something error occurred, could not set STS credentials.")
+                return None
+            token = fields.get("Token", "")
+            self._known = Credentials(fields["AccessKeyId"], fields["AccessKeySecret"], token)
+            expires = fields.get("Expiration")
+            self._expires = float("inf") if expires is None else _expiry(expires)
+            return self._known
+
+
+def load(options: MountOptions, profile: Profile, environment: Mapping[str, str]) -> Source:
     """The credentials of one mount, searched in ossfs's order: passwd_file, environment, OSS_CREDENTIAL_FILE,
     ~/.passwd-ossfs, /etc/passwd-ossfs; ram_role= and credential_process= come before all of them.
 
@@ -47,12 +112,16 @@ def load(options: MountOptions, profile: Profile, environment: Mapping[str, str]
     """
     if options.public_bucket:
         return ANONYMOUS
+    if options.credlib or options.credlib_opts:
+        raise CredentialsError(
+            "the simulation loads no external credential library; give credential_process= a script that prints the key"
+        )
     if options.credential_process:
         if options.passwd_file or options.ram_role or options.use_session_token:
             raise CredentialsError(_EXCLUSIVE)
-        return _from_program(options.credential_process)
+        return Temporary(lambda: _output(options.credential_process, environment), profile=profile, from_program=True)
     if options.ram_role:
-        return _from_metadata(options.ram_role)
+        return Temporary(_Metadata(options, profile).answer, profile=profile)
     if options.passwd_file:
         if not profile.passwd_keyed_entries and not _readable(options.passwd_file):
             raise CredentialsError("specified passwd_file is not readable.")
@@ -234,39 +303,71 @@ def _from_environment(options: MountOptions, profile: Profile, environment: Mapp
     return _pair(key_id, secret)
 
 
-def _from_program(command: str) -> Credentials:
-    """Runs credential_process=; its output is JSON as the metadata service answers it (source: UpdateCredFromProc)."""
-    import subprocess
-
+def _output(command: str, environment: Mapping[str, str]) -> str:
+    """What credential_process= prints; a shell runs it (source: s3fs_run_command). Raises OSError."""
     try:
-        done = subprocess.run(shlex.split(command), capture_output=True, check=True, timeout=60)
-    except (OSError, subprocess.SubprocessError):
-        raise CredentialsError(f"Could not run external credential process commandline : {command}") from None
-    return _from_json(done.stdout)
+        done = subprocess.run(
+            ["/bin/sh", "-c", command],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=dict(environment),
+            check=True,
+            timeout=_PROGRAM_SECONDS,
+        )
+    except subprocess.SubprocessError as error:
+        raise OSError(f"Could not run external credential process commandline : {command}") from error
+    return done.stdout.decode("utf-8", "replace")
 
 
-def _from_metadata(role: str) -> Credentials:
-    """ram_role=: a URL, the name of a role, or "auto" to ask the metadata service for the name first."""
-    try:
-        if role == "auto":
-            role = _fetch(METADATA_URL).decode().strip()
-        return _from_json(_fetch(role if role.startswith("http") else METADATA_URL + role))
-    except OSError:
-        raise CredentialsError("could not load RAM role name from instance meta data.") from None
+class _Metadata:
+    """ram_role=: a URL, the name of a role, or "auto" to ask the metadata service for the name, once."""
+
+    def __init__(self, options: MountOptions, profile: Profile) -> None:
+        self._role = options.ram_role
+        self._with_token = profile.metadata_token and not options.disable_imdsv2
+
+    def answer(self) -> str:
+        """Raises OSError (urllib's errors are)."""
+        if self._role == "auto":
+            self._role = self._fetch(METADATA_URL).strip()
+        return self._fetch(self._role if self._role.startswith("http") else METADATA_URL + self._role)
+
+    def _fetch(self, url: str) -> str:
+        headers = {}
+        if self._with_token:
+            try:
+                lifetime = {TOKEN_TTL_HEADER: str(TOKEN_SECONDS)}
+                headers[TOKEN_HEADER] = _read_url(urllib.request.Request(TOKEN_URL, method="PUT", headers=lifetime))
+                return _read_url(urllib.request.Request(url, headers=headers))
+            except OSError:
+                # As the original: without a token then.
+                headers = {}
+        return _read_url(urllib.request.Request(url, headers=headers))
 
 
-def _fetch(url: str) -> bytes:
-    import urllib.request
-
-    with urllib.request.urlopen(url, timeout=10) as answer:
+def _read_url(request: urllib.request.Request) -> str:
+    with urllib.request.urlopen(request, timeout=10) as answer:
         body: bytes = answer.read()
-    return body
+    return body.decode("utf-8", "replace")
 
 
-def _from_json(body: bytes) -> Credentials:
+def _fields(answer: str, separator: str) -> dict[str, str]:
+    """The fields that ossfs finds, without reading JSON as such: pieces between separators, text between quotes
+    (source: ParseRAMCredentialResponse). "SecurityToken" is found as "Token"."""
+    fields = {}
+    names = ("AccessKeyId", "SecretAccessKey", "AccessKeySecret", "Token", "Expiration", "RoleArn")
+    for piece in answer.split(separator):
+        name = next((name for name in names if name in piece), "")
+        _, colon, rest = piece[piece.find(name) :].partition(":")
+        value = re.match(r'[^"]*"([^"]*)"', rest)
+        if name and colon and value:
+            fields["AccessKeySecret" if name == "SecretAccessKey" else name] = value[1]
+    return fields
+
+
+def _expiry(text: str) -> float:
+    """Seconds since the epoch of "2026-11-23T10:00:00Z"; 0 when it is no such time."""
     try:
-        answer = json.loads(body)
-        secret = answer.get("AccessKeySecret") or answer["SecretAccessKey"]
-        return Credentials(answer["AccessKeyId"], secret, answer.get("SecurityToken", ""))
-    except (ValueError, KeyError, AttributeError):
-        raise CredentialsError("Something error occurred, could not set STS credentials.") from None
+        return float(calendar.timegm(time.strptime(text[:19], "%Y-%m-%dT%H:%M:%S")))
+    except ValueError:
+        return 0.0

@@ -101,6 +101,8 @@ class Profile:
     lenient_numbers: bool = False  # 1.80: s3fs_strtoofft; 1.91: what is no number is 0
     ram_role_auto: bool = True  # 1.80: ram_role needs a value
     log_level: str = "crit"  # without dbglevel=; from 1.91.9 on err
+    customer_keys: bool = False  # 1.80: use_sse=custom, load_sse_c; commented out in 1.91
+    header_regex: bool = True  # 1.91: "reg:REGEX" in ahbe_conf
     sse_unknown_text: str = "something wrong use_sse option."  # misspelt in 1.80
     sse_conflict_text: str = "already set SSE another type, so conflict use_sse option or environment."
     sse_no_key_text: str = "use_sse=kms but not loaded kms id by environment."
@@ -112,9 +114,9 @@ class Profile:
     utime_omit: bool = True  # 1.91: flag_utime_omit_ok; before, libfuse drops a change of one time only
     syslog_identity: str = "ossfs"  # 1.80 logs as s3fs
     third_option_word: str = "option"  # 1.80 misspells it "optioni"
+    utility_asks: bool = False  # 1.80: -u lists unfinished uploads and asks whether to abort them
     umask_c_radix: bool = False  # 1.80 reads umask= and mp_umask= as C does: 022 octal, 22 decimal
     parse_failed_line: str = ""  # 1.91.8 and later add a last line to argument errors
-    unknown_option_after_check: bool = False  # 1.91.10, measured: libfuse's refusal comes after the mount check
     default_url: str = "https://oss-cn-hangzhou.aliyuncs.com"  # 1.80: empty, url= must be given
     max_stat_cache_size: int = 100_000  # 1.80: 1000
     stat_cache_expire: float | None = 900.0  # None: entries never expire (1.80)
@@ -140,6 +142,8 @@ class Profile:
     passwd_default_entry: bool = True  # 1.80, measured: a line AK:SK without bucket is refused
     passwd_strict_whitespace: bool = False  # 1.80: whitespace and brackets have their own messages
     passwd_stat_strerror: bool = False  # 1.91.6 and later append strerror to "unexpected error from stat"
+    metadata_lines: bool = False  # 1.80 wants one field a line in the metadata service's answer, source
+    metadata_token: bool = False  # 1.91.7 on: IMDSv2, a token for the metadata service first, source
     credentials_missing_long: bool = False  # 1.91.8 and later word the missing credentials longer
 
     # --- mount check (source: s3fs_check_service, S3fsCurl::CheckBucket; measured) ---
@@ -183,7 +187,8 @@ class Profile:
         True  # a hit makes the entry young again, measured; 1.80: not while entries expire
     )
     stat_cache_whole_seconds: bool = False  # 1.80 compares whole seconds, so an entry lives up to one longer
-    stat_cache_hit_refreshes: bool = False  # 1.80 without expiry: the least recently used entry makes room
+    stat_cache_hit_refreshes: bool = False  # 1.80 without expiry: a hit makes the entry young again
+    stat_cache_evicts_by_name: bool = False  # 1.80: of the oldest second's entries the first by name makes room
     overcheck_lists_plain: bool = True  # 1.91: a lookup of "N/" alone that misses still sends the LIST
     create_pins_entry: bool = True  # 1.91: a created file that is not on the server lives in the stat cache
     skip_clean_on_read_only_flush: bool = False  # 1.91.10 knows the option
@@ -207,6 +212,8 @@ class Profile:
     read_errno_mapped: bool = False  # 1.91.2 on: a failed read tries once more directly and tells the real errno
     object_state_is_eremote: bool = True  # 403 InvalidObjectState: EREMOTE; 1.80: EPERM
     rename_flushes_source: bool = True  # 1.80 copies the stale object
+    disk_cache_by_inode: bool = True  # use_cache: 1.91 keeps inode and changes in the page map, data age by mtime
+    disk_cache_size_checked: bool = False  # use_cache: from 1.91.6 unchanged data of another size are dropped
     entity_shared: bool = True  # 1.91: all opens of a path share one local file; 1.80 (no use_cache): one each
     size_from_local_file: bool = True  # 1.91: st_size of an open file; 1.80 adds each write to the cached size
     pending_metadata: bool = True  # 1.91: chmod and utimens of a dirty file wait for its upload
@@ -233,6 +240,10 @@ class Profile:
     mknod_regular_creates: bool = False  # 1.80: mknod of a regular file makes an object
     noxattr_pretends: bool = False  # 1.80 without xattr: set answers success, get ENODATA; 1.91: ENOTSUP
     statfs_blocks: int = 1_099_511_627_775  # (2^64 - 1) / 16 MiB, measured; 1.80: 16777216
+    # use_cache of 1.91, measured: a file that is renamed and was not in the cache is zeros from then on
+    cached_rename_zero_fills: bool = True
+    # del_cache of 1.80, measured: data go, page maps stay, and the next read takes zeros for what was loaded
+    del_cache_keeps_maps: bool = False
     last_xattr_stays: bool = True  # 1.91, measured: the only attribute of a file that is not open can't be removed
     statfs_files: int = 0  # from 1.91.9: 18014398509481983
     estale_on_null_path: bool = False  # 1.91.9: operations with a NULL path answer ESTALE
@@ -322,6 +333,7 @@ _V1806 = Profile(
     utime_omit=False,
     syslog_identity="s3fs",
     third_option_word="optioni",
+    utility_asks=True,
     umask_c_radix=True,
     default_url="",
     max_stat_cache_size=1000,
@@ -339,6 +351,9 @@ _V1806 = Profile(
     environment_aliases=False,
     passwd_default_entry=False,
     passwd_strict_whitespace=True,
+    metadata_lines=True,
+    customer_keys=True,
+    header_regex=False,
     check_time=CheckTime.BEFORE_MOUNT,
     check_request=CheckRequest.PREFIX_OBJECT,
     check_prefix_missing_tolerated=False,
@@ -360,6 +375,7 @@ _V1806 = Profile(
     overcheck_lists_plain=False,
     stat_cache_whole_seconds=True,
     stat_cache_hit_refreshes=True,
+    stat_cache_evicts_by_name=True,
     negative_cache_hit_refreshes=False,
     create_pins_entry=False,
     missing_execute_is_eperm=True,
@@ -377,6 +393,9 @@ _V1806 = Profile(
     parallel_read_doubles=True,
     object_state_is_eremote=False,
     rename_flushes_source=False,
+    disk_cache_by_inode=False,
+    cached_rename_zero_fills=False,
+    del_cache_keeps_maps=True,
     entity_shared=False,
     size_from_local_file=False,
     pending_metadata=False,
@@ -488,6 +507,7 @@ _V1915 = dataclasses.replace(
 _V1916 = dataclasses.replace(
     _V1915,
     **_line_191("1.91.6"),
+    disk_cache_size_checked=True,
     options=_OPTIONS_1916,
     negative_cache=NegativeCache.DEFAULT,
     directory_size=4096,
@@ -499,6 +519,7 @@ _V1917 = dataclasses.replace(
     _V1916,
     **_line_191("1.91.7"),
     options=_OPTIONS_1917,
+    metadata_token=True,
     sigv1_notice=_SIGV1_NOTICE.format(when="in the near future"),
     sigv1_notice_always=False,
 )
@@ -574,12 +595,18 @@ def without_defects(profile: Profile) -> Profile:
         forbidden_head_exists=False,
         rename_flushes_source=True,
         aborts_failed_upload=True,
+        disk_cache_by_inode=True,
+        disk_cache_size_checked=True,
+        cached_rename_zero_fills=False,
+        del_cache_keeps_maps=False,
     )
 
 
-def find(version: str) -> Profile:
-    """The row of a release by its exact name ("1.91.3", also written "v1.91.3"). Raises UnknownVersion."""
+def find(version: str, *, fixed: bool = False) -> Profile:
+    """The row of a release by its exact name ("1.91.3", also written "v1.91.3"); fixed: without its defects. Raises
+    UnknownVersion."""
     try:
-        return PROFILES[version.removeprefix("v")]
+        row = PROFILES[version.removeprefix("v")]
+        return without_defects(row) if fixed else row
     except KeyError:
         raise UnknownVersion(f"unknown ossfs version {version!r}; known: {', '.join(PROFILES)}") from None

@@ -6,7 +6,7 @@ by the same mistake in the other. Pure functions; any thread.
 
 from __future__ import annotations
 
-import base64
+import binascii
 import functools
 import hashlib
 import hmac
@@ -21,8 +21,23 @@ UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
 _ALGORITHM = "OSS4-HMAC-SHA256"
 _TERMINATOR = "aliyun_v4_request"
 
-# The query parameters of ossfs's requests that belong to the resource; those of a listing do not, but for the token.
-_SIGNED_PARAMETERS = frozenset(("acl", "continuation-token", "partNumber", "uploadId", "uploads", "versionId"))
+# The query parameters of ossfs's and ossfs2's requests that belong to the resource; those of a listing do not, but for
+# the token.
+_SIGNED_PARAMETERS = frozenset(
+    (
+        "acl",
+        "append",
+        "continuation-token",
+        "delete",
+        "objectMeta",
+        "partNumber",
+        "position",
+        "symlink",
+        "uploadId",
+        "uploads",
+        "versionId",
+    )
+)
 
 
 def sign_v1(  # noqa: PLR0917  the order in which OSS signs them
@@ -39,20 +54,15 @@ def sign_v1(  # noqa: PLR0917  the order in which OSS signs them
     lower-case names; date, content-type, content-md5 and every x-oss-* header (x-oss-security-token too) are there.
     Source: ossfs 1.91.10, insertOSSV1Headers, CalcSignatureOSSV1.
     """
-    lines = [
-        method,
-        headers.get("content-md5", ""),
-        headers.get("content-type", ""),
-        headers.get("date", ""),
-        *(f"{name}:{headers[name]}" for name in sorted(headers) if name.startswith("x-oss-")),
-    ]
-    signed = [
-        f"{name}={value}" if value else name for name, value in sorted(params.items()) if name in _SIGNED_PARAMETERS
-    ]
-    lines.append(f"/{bucket}/{key}{'?' if signed else ''}{'&'.join(signed)}")
+    lines = [method, headers.get("content-md5", ""), headers.get("content-type", ""), headers.get("date", "")]
+    lines += [f"{name}:{headers[name]}" for name in sorted([name for name in headers if name.startswith("x-oss-")])]
+    resource = f"/{bucket}/{key}"
+    if params and (signed := sorted(_SIGNED_PARAMETERS.intersection(params))):
+        resource += "?" + "&".join([f"{name}={params[name]}" if params[name] else name for name in signed])
+    lines.append(resource)
     text = "\n".join(lines).encode("utf-8", "surrogateescape")
     digest = hmac.digest(credentials.access_key_secret.encode(), text, "sha1")
-    return f"OSS {credentials.access_key_id}:{base64.b64encode(digest).decode()}"
+    return f"OSS {credentials.access_key_id}:{binascii.b2a_base64(digest, newline=False).decode()}"
 
 
 def sign_v4(  # noqa: PLR0917  the order in which OSS signs them

@@ -80,6 +80,7 @@ class StatCache:
         self._remember_missing = options.noobj_cache
         self._optimized = options.readdir_optimize
         self._hit_refreshes = profile.stat_cache_hit_refreshes and self._expire is None
+        self._evicts_by_name = profile.stat_cache_evicts_by_name
         self._missing_refreshes = profile.negative_cache_hit_refreshes
         self._entries: OrderedDict[str, Entry] = OrderedDict()
         self._links: OrderedDict[str, _Link] = OrderedDict()
@@ -254,6 +255,10 @@ class StatCache:
 
     def _make_room(self) -> None:
         surplus = len(self._entries) - self._capacity + 1
+        if self._evicts_by_name:
+            for _ in range(surplus):
+                self._entries.pop(min(self._entries, key=lambda name: (int(self._entries[name].since), name)))
+            return
         oldest: list[str] = []
         for name, entry in self._entries.items():
             if len(oldest) == surplus:

@@ -61,6 +61,7 @@ def run(
     ossfs_version: Annotated[
         str, typer.Option(metavar="V", help="Simulated release; default: what each scenario asks for.")
     ] = "",
+    fixed: Annotated[bool, typer.Option("--fixed", help="Leave out the defects of the simulated release.")] = False,
     workers: Annotated[int, typer.Option("-n", min=1, metavar="N", help="Worker processes.")] = 1,
     junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write JUnit XML.")] = None,
     json: Json = False,
@@ -79,6 +80,7 @@ def run(
             via=_via(via),
             ossfs=ossfs,
             ossfs_version=ossfs_version,
+            fixed=fixed,
             workers=workers,
             junit=junit,
             json=json,
@@ -90,6 +92,45 @@ def run(
 
 def _via(via: Via | None) -> Literal["kernel", "direct"] | None:
     return None if via is None else "kernel" if via is Via.kernel else "direct"
+
+
+@app.command()
+def parity(
+    *,
+    ossfs: Annotated[str, typer.Option(metavar="PATH", help="The real ossfs binary.")],
+    ossfs_version: Annotated[
+        str, typer.Option(metavar="V", help="Release to simulate; default: what the binary says it is.")
+    ] = "",
+    sequences: Annotated[int, typer.Option(min=0, metavar="N", help="How many random sequences.")] = 2000,
+    seed: Annotated[int, typer.Option(min=0, metavar="S", help="Seed of the first sequence.")] = 0,
+    steps: Annotated[int, typer.Option(min=1, metavar="N", help="Steps of a sequence.")] = 20,
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="PART", help="sequences, permissions or scenarios; repeatable.")
+    ] = None,
+    scenario: Annotated[list[str] | None, typer.Option(metavar="ID", help="Only these scenarios; repeatable.")] = None,
+    replay: Annotated[str, typer.Option(metavar="TEXT", help="One sequence, as a report prints it.")] = "",
+    strict: Annotated[bool, typer.Option("--strict", help="Fail for listed differences that are gone.")] = False,
+    json: Json = False,
+) -> None:
+    """Compare a real ossfs with the simulation of its release: results, server state and requests.
+
+    Exit codes: 0 alike (but for docs/parity.md), 1 not, 2 usage error, 3 internal error, 4 environment missing.
+    """
+    from ossvol.parity import command
+
+    with _errors():
+        report = command.compare_binary(
+            ossfs=ossfs,
+            version=ossfs_version,
+            sequences=sequences,
+            seed=seed,
+            steps=steps,
+            only=only or (),
+            replay=replay,
+            scenarios=scenario or (),
+        )
+        print(report.as_json() if json else report.as_text())
+    raise typer.Exit(report.exit_code(strict=strict))
 
 
 @app.command()
@@ -314,6 +355,31 @@ def doctor(json: Json = False) -> None:
                 "ossvol run uses kernel mounts" if works else "ossvol run uses --via direct, which needs none of this"
             )
     raise typer.Exit(ExitCode.OK if works else ExitCode.ENVIRONMENT)
+
+
+@app.command()
+def explain(
+    product: Annotated[str, typer.Argument(metavar="ossfs", help="What to explain: ossfs.")],
+    versions: Annotated[list[str], typer.Argument(metavar="V [V2]", help="One release, or two to compare.")],
+    json: Json = False,
+) -> None:
+    """Say in words what a release of ossfs does, or what changed between two releases."""
+    from ossvol.explain import explain as explain_versions
+
+    with _errors():
+        sys.stdout.write(explain_versions(product, versions, json=json))
+
+
+@app.command()
+def holders(
+    mount: Annotated[Path, typer.Argument(metavar="MOUNT", help="A mount point.")],
+    json: Json = False,
+) -> None:
+    """Say which process has which file of a mount open, as lsof does."""
+    from ossvol.holders import holders as holders_of
+
+    with _errors():
+        sys.stdout.write(holders_of(mount, json=json))
 
 
 @app.command()

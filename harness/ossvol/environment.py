@@ -63,14 +63,16 @@ class MountedVolume:
 
 
 class Environment:
-    """engine: fresh, or clean from the last environment. version: the ossfs release of volumes that name none."""
+    """engine: fresh, or clean from the last environment. version: the ossfs release of volumes that name none. fixed:
+    simulated releases without their defects."""
 
-    def __init__(self, engine: Engine, cloud: Cloud, given: Given, version: str) -> None:
+    def __init__(self, engine: Engine, cloud: Cloud, given: Given, version: str, *, fixed: bool = False) -> None:
         self.engine = engine
         self.cloud = cloud
         self.given = given
         self.bucket = given.bucket.name
         self.handles: dict[str, Handle] = {}
+        self._fixed = fixed
         self._containers = {"root": ContainerSpec(), **given.containers}
         self._pids: dict[int, str] = {}
         self._secret_wrong = given.credentials.secret == "wrong"
@@ -246,6 +248,7 @@ class Environment:
             version=volume.version or version,
             passwd=self._passwd(),
             mime_types=volume.mime_types,
+            fixed=self._fixed,
         )
 
     def pick(self, name: str | None) -> MountedVolume:

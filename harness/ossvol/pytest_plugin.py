@@ -32,6 +32,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption("--ossvol-ossfs", metavar="PATH", default="", help="a real ossfs binary instead of the simulation")
     group.addoption("--ossvol-version", metavar="V", default="", help="ossfs release to simulate")
+    group.addoption("--ossvol-fixed", action="store_true", help="leave out the defects of the simulated release")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -76,7 +77,10 @@ def _run_options(config: pytest.Config) -> RunOptions:
                 f"ossvol: no kernel mounts here: {missing.reason}; fix: {missing.remedy}. Ran direct."
             )
         config.stash[_VIA] = via
-    return RunOptions(via, ossfs, "" if ossfs else str(config.getoption("ossvol_version")))
+    fixed = bool(config.getoption("ossvol_fixed"))
+    if fixed and ossfs:
+        raise pytest.UsageError("--ossvol-fixed is about the simulated ossfs; a real binary has its own defects")
+    return RunOptions(via, ossfs, "" if ossfs else str(config.getoption("ossvol_version")), fixed)
 
 
 # --- scenario files as items ----------------------------------------------------------------------------------------
@@ -168,6 +172,7 @@ class VolumeFactory(Protocol):
         uid: int | None = None,
         gid: int | None = None,
         mime_types: str | None = None,
+        fixed: bool | None = None,
     ) -> TestVolume: ...
 
 
@@ -210,8 +215,9 @@ def oss_volume(
     request: pytest.FixtureRequest, _ossvol_engine: KernelEngine | DirectEngine, oss_bucket: Bucket
 ) -> VolumeFactory:
     """Mounts `oss_bucket`: oss_volume(options="-o allow_other", version=..., path="/dir", uid=..., gid=...) gives an
-    object with path, bucket, container(uid=, gid=), remount(), unmount(), kill(). Unmounted when the test ends."""
-    version_wanted = _run_options(request.config).ossfs_version
+    object with path, bucket, container(uid=, gid=), remount(), unmount(), kill(). fixed=True leaves out the defects of
+    the release. Unmounted when the test ends."""
+    options_wanted = _run_options(request.config)
 
     def make(
         options: str = "-o allow_other",
@@ -221,6 +227,7 @@ def oss_volume(
         uid: int | None = None,
         gid: int | None = None,
         mime_types: str | None = None,
+        fixed: bool | None = None,
     ) -> TestVolume:
         from osscluster.volume import VolumeSpec
         from ossvol.testing import TestVolume
@@ -232,8 +239,9 @@ def oss_volume(
             bucket=oss_bucket.name,
             path=path,
             options=" ".join(words),
-            version=version or version_wanted,
+            version=version or options_wanted.ossfs_version,
             mime_types=mime_types,
+            fixed=options_wanted.fixed if fixed is None else fixed,
         )
         return TestVolume(_ossvol_engine, spec, oss_bucket)
 

@@ -52,6 +52,7 @@ def run(
     via: Via | None,
     ossfs: str,
     ossfs_version: str,
+    fixed: bool,
     workers: int,
     junit: Path | None,
     json: bool,
@@ -61,6 +62,8 @@ def run(
     from ossvol import discovery
 
     options_version = _known_version(ossfs_version, ossfs)
+    if fixed and ossfs:
+        raise UsageError("--fixed leaves out defects of the simulated ossfs; a real binary has its own")
     if junit is not None and not junit.parent.is_dir():
         raise UsageError(f"--junit {junit}: there is no directory {junit.parent}")
     if ossfs and not os.access(ossfs, os.X_OK):
@@ -74,7 +77,7 @@ def run(
     from ossvol.report.terminal import ProgressBar, print_results
     from ossvol.runner import RunOptions
 
-    options = RunOptions(chosen, str(Path(ossfs).resolve()) if ossfs else "", options_version)
+    options = RunOptions(chosen, str(Path(ossfs).resolve()) if ossfs else "", options_version, fixed)
     order = {one.id: index for index, one in enumerate(scenarios)}
     results: list[Result] = []
     interrupted = 0

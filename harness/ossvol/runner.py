@@ -16,7 +16,7 @@ import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Self
 
 from osscluster.errors import ClusterError, EnvironmentMissing
 from ossvol.errors import UsageError
@@ -41,11 +41,13 @@ Via = Literal["kernel", "direct"]
 @dataclass(frozen=True, slots=True)
 class RunOptions:
     """via: the engine. ossfs: path of a real binary, "" for the simulation. ossfs_version: release to simulate, "" for
-    the one that each scenario asks for (of a real binary: what it says itself)."""
+    the one that each scenario asks for (of a real binary: what it says itself). fixed: without the defects of the
+    simulated release."""
 
     via: Via
     ossfs: str = ""
     ossfs_version: str = ""
+    fixed: bool = False
 
     def arguments(self) -> list[str]:
         """As they are written on the command line."""
@@ -54,6 +56,8 @@ class RunOptions:
             words += ["--ossfs", self.ossfs]
         elif self.ossfs_version:
             words += ["--ossfs-version", self.ossfs_version]
+        if self.fixed:
+            words.append("--fixed")
         return words
 
 
@@ -105,7 +109,7 @@ class Runner:
         self._binary_version = version_of_binary(options.ossfs) if options.ossfs else ""
         self._open = ExitStack()
 
-    def __enter__(self) -> Runner:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -222,7 +226,7 @@ class Runner:
         self.close()
         engine = make_engine(self.options.via, ossfs=self.options.ossfs or None)
         self._open.callback(engine.close)
-        environment = Environment(engine, engine.cloud, loaded.scenario.given, version)
+        environment = Environment(engine, engine.cloud, loaded.scenario.given, version, fixed=self.options.fixed)
         self._open.callback(environment.close)
         return environment
 

@@ -60,7 +60,7 @@ class AdjustableClock:
     def __init__(self, base: Clock | None = None, offset: float = 0.0) -> None:
         self._base = base or WallClock()
         self._offset = offset
-        self._lock = threading.Lock()
+        self._moved = threading.Condition()
 
     @property
     def offset(self) -> float:
@@ -74,8 +74,16 @@ class AdjustableClock:
         """Moves time ahead. Raises ValueError when `seconds` is negative."""
         if seconds < 0:
             raise ValueError(f"cannot advance a clock by {seconds} s")
-        with self._lock:
+        with self._moved:
             self._offset += seconds
+            self._moved.notify_all()
 
     def sleep(self, seconds: float) -> None:
-        self._base.sleep(seconds)
+        """Returns early when the clock is moved over the end of the sleep."""
+        if not isinstance(self._base, WallClock):
+            self._base.sleep(seconds)
+            return
+        end = self.now() + seconds
+        with self._moved:
+            while (left := end - self.now()) > 0:
+                self._moved.wait(left)

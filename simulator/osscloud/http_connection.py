@@ -140,11 +140,12 @@ def _header_name(raw: bytes) -> str:
 
 
 def _lacks_length(headers: Mapping[str, str]) -> bool:
-    """A copy has no body, and some clients then say nothing of its length."""
+    """Copies and links have no body, and some clients then say nothing of its length (links: measured, ossfs2 2.0.7)."""
     return not (
         "content-length" in headers
         or "transfer-encoding" in headers
         or "x-oss-copy-source" in headers
+        or "x-oss-symlink-target" in headers
         or "x-amz-copy-source" in headers
     )
 

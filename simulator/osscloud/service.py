@@ -96,6 +96,8 @@ class OssService:
     roles and their policies. sts, instance: give out temporary credentials; `handle` passes on what is meant for them.
     access_log: one record a request. faults: what shall go wrong. admin: the server-side view. cnames: custom domain
     (lower case) to bucket. origin: how mirror rules reach other servers; without one they reach none.
+    observers: called with every request as received and its answer, on the thread that serves it, before the client
+    gets the answer.
     """
 
     def __init__(
@@ -109,6 +111,7 @@ class OssService:
         self.instance = InstanceMetadata(self.accounts, clock)
         self.access_log = AccessLog(self.config.log_limit)
         self.faults = FaultPlan(clock)
+        self.observers: list[Callable[[Request, Response], None]] = []
         self._ids = Ids(rng)
         self._store = Store()
         self._permissions = Permissions(self.accounts, lambda: self.config)
@@ -236,6 +239,8 @@ class OssService:
             cost += exchange.fault.seconds * 1000
         response = _complete(exchange, response, cost)
         self._log(exchange, response, now, cost)
+        for observer in self.observers:
+            observer(exchange.received, response)
         return response if exchange.s3 is None else to_s3(exchange.received, exchange.s3, response)
 
     def _serve(self, exchange: _Exchange) -> Response | Deferred:

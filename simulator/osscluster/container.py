@@ -41,7 +41,7 @@ _libc.closedir.argtypes = [ctypes.c_void_p]
 _D_TYPE, _D_NAME = 18, 19
 _KINDS = {0: "", 4: "directory", 8: "file", 10: "symlink"}
 
-_StatTuple = tuple[int, int, int, int, float, int, int, int]
+_StatTuple = tuple[int, int, int, int, float, int, int, int, float, float]
 
 
 def set_process_name(name: str) -> None:
@@ -401,6 +401,8 @@ def _stat_tuple(seen: os.stat_result) -> _StatTuple:
         seen.st_nlink,
         seen.st_blocks,
         seen.st_ino,
+        seen.st_atime,
+        seen.st_ctime,
     )
 
 

@@ -150,7 +150,7 @@ class DirectVolume:
         """As SIGKILL to the ossfs process: what was not uploaded is lost, every call answers ENOTCONN."""
         self._vfs.disconnect()
         # Uploads nothing; local data is gone with a process.
-        self._mount.fs.destroy()
+        self._mount.fs.destroy(killed=True)
 
     def update_passwd(self, passwd: str) -> None:
         """As a rewritten password file, which a running ossfs does not read again."""
@@ -183,7 +183,7 @@ class DirectVolume:
         stdout, stderr = io.StringIO(), io.StringIO()
         mount = Mount(
             command_line(self.spec, self.mountpoint, endpoint=engine.cloud.endpoint, passwd_file=passwd),
-            profile=profile.find(self.spec.version or profile.DEFAULT_VERSION),
+            profile=profile.find(self.spec.version or profile.DEFAULT_VERSION, fixed=self.spec.fixed),
             environment={**config.environment(), **self.spec.environment},
             clock=AdjustableClock(engine.clock),
             mime_text=self.spec.mime_types,

@@ -223,6 +223,7 @@ class KernelVolume:
                         program="ossfs",
                         control=self._control,
                         clock_offset=engine.clock.offset,
+                        fixed=self.spec.fixed,
                         mime_file=self._mime_file(),
                         environment=self.spec.environment,
                         stdout=stdout.fileno(),

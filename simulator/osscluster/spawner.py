@@ -135,6 +135,7 @@ class Spawner:
         program: str,
         control: str,
         clock_offset: float,
+        fixed: bool,
         mime_file: str | None,
         environment: Mapping[str, str],
         stdout: int,
@@ -150,6 +151,7 @@ class Spawner:
             "program": program,
             "control": control,
             "clock_offset": clock_offset,
+            "fixed": fixed,
             "mime_file": mime_file,
             "environment": dict(environment),
         }
@@ -379,6 +381,7 @@ def _run_mount(request: dict[str, Any], fds: list[int], spawner: int) -> int:
             control=control,
             ready_fd=fds[2],
             clock_offset=request["clock_offset"],
+            fixed=request["fixed"],
             mime_text=mime_text,
             stdout=sys.stdout,
             stderr=sys.stderr,

@@ -312,4 +312,15 @@ class Task:
 
 
 def _to_stat(node: Inode, seen: Attributes) -> Stat:
-    return Stat(seen.mode, seen.uid, seen.gid, seen.size, seen.mtime, seen.nlink, seen.blocks, node.number)
+    return Stat(
+        seen.mode,
+        seen.uid,
+        seen.gid,
+        seen.size,
+        seen.mtime,
+        seen.nlink,
+        seen.blocks,
+        node.number,
+        seen.atime,
+        seen.ctime,
+    )

@@ -28,6 +28,8 @@ class Stat:
     nlink: int
     blocks: int
     ino: int = 0
+    atime: float = 0.0
+    ctime: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,8 @@ class Syscalls(Protocol):
 class VolumeSpec:
     """What to mount. path: directory in the bucket, "/" for the whole bucket. options: as on ossfs's command line
     ("-o allow_other -o umask=022"). version: ossfs version or profile name. passwd: lines of the password file
-    ("bucket:AK:SK"); environment: extra variables of the ossfs process (for example TZ)."""
+    ("bucket:AK:SK"); environment: extra variables of the ossfs process (for example TZ). fixed: the simulated release
+    without its defects."""
 
     bucket: str
     path: str = "/"
@@ -108,6 +111,7 @@ class VolumeSpec:
     passwd: str = ""
     mime_types: str | None = None  # content of /etc/mime.types as ossfs shall see it; None: the machine's own
     environment: Mapping[str, str] = field(default_factory=dict)
+    fixed: bool = False
 
 
 class MountFailed(Exception):

@@ -108,6 +108,7 @@ def test_an_upload_that_says_nothing_of_its_length_is_refused(server: HttpServer
     head = b"PUT /b/k HTTP/1.1\r\nHost: h\r\nConnection: close\r\n"
     assert b" 411 Length Required\r\n" in converse(server, head + b"\r\n")
     assert b" 200 OK\r\n" in converse(server, head + b"x-oss-copy-source: /b/j\r\n\r\n")
+    assert b" 200 OK\r\n" in converse(server, head + b"x-oss-symlink-target: j\r\n\r\n")
     assert b" 200 OK\r\n" in converse(server, head + b"Content-Length: 0\r\n\r\n")
 
 

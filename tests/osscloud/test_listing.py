@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -155,6 +156,14 @@ def test_a_token_may_stand_for_a_common_prefix(client: Client, oss: OssService) 
     assert first.texts("CommonPrefixes/Prefix") == ["a/"]
     rest = v2(client, delimiter="/", continuation_token=first.text("NextContinuationToken"))
     assert rest.texts("CommonPrefixes/Prefix") == ["b/"]
+
+
+@pytest.mark.parametrize("name", ["a", "ab", "abc", "\u00fc?>~"])
+def test_a_token_needs_no_escaping_in_a_url(client: Client, oss: OssService, name: str) -> None:
+    fill(oss, name, name + "b")
+    token = v2(client, max_keys="1").text("NextContinuationToken")
+    assert quote(token, safe="") == token
+    assert v2(client, continuation_token=token).texts("Contents/Key") == [name + "b"]
 
 
 @pytest.mark.parametrize("token", ["err-token", "é", "QUJDRA==", "x"])

@@ -162,6 +162,10 @@ class Volume:
         """Headers of the requests so far."""
         return [request.headers for request, _ in self.transport.log]
 
+    def sent(self) -> list[Request]:
+        """The requests so far."""
+        return [request for request, _ in self.transport.log]
+
 
 @pytest.fixture
 def ossfs(tmp_path: Path) -> Iterator[Callable[..., Volume]]:

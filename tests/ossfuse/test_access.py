@@ -144,11 +144,20 @@ def test_each_operation_asks_for_its_rights(tree, operation, expected) -> None:
 
 
 def test_closing_checks_the_process_that_closes(tree) -> None:
-    fh = tree.fs.open(ROOT, "/shut/f", os.O_WRONLY)
-    tree.fs.write(ROOT, "/shut/f", fh, b"J", 0)
-    assert code(lambda: tree.fs.flush(APP, "/shut/f", fh)) == "EACCES"
-    tree.fs.release(ROOT, "/shut/f", fh)
-    assert tree.body("shut/f") == b"hello"
+    tree.put("shut/secret", b"hello", meta={"mode": str(0o100600), "uid": "0", "gid": "0"})
+    fh = tree.fs.open(ROOT, "/shut/secret", os.O_WRONLY)
+    tree.fs.write(ROOT, "/shut/secret", fh, b"J", 0)
+    assert code(lambda: tree.fs.flush(APP, "/shut/secret", fh)) == "EACCES"
+    tree.fs.release(ROOT, "/shut/secret", fh)
+    assert tree.body("shut/secret") == b"hello"
+
+
+def test_closing_what_was_written_asks_for_the_right_to_read(tree) -> None:
+    fh = tree.fs.create(APP, "/own/new", 0o400, os.O_RDWR)
+    tree.fs.write(APP, "/own/new", fh, b"J", 0)
+    tree.fs.flush(APP, "/own/new", fh)
+    assert tree.body("own/new") == b"J"
+    tree.fs.release(APP, "/own/new", fh)
 
 
 @pytest.mark.parametrize(("version", "expected"), [("1.80.6", "EACCES"), ("1.91.1", "")])

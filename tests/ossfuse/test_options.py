@@ -257,9 +257,3 @@ def test_a_value_out_of_range_has_its_own_message(option: str, message: str) -> 
         parsed("-o", option, version="1.91.10")
     assert caught.value.message.startswith(f"ossfs: {message}")
     assert caught.value.message.endswith("\nossfs: Fail to parse options, please check your options.")
-
-
-@pytest.mark.parametrize("word", ["-u", "--incomplete-mpu-list", "--incomplete-mpu-abort=all"])
-def test_the_utility_mode_is_refused_in_so_many_words(word: str) -> None:
-    with pytest.raises(UsageError, match="unfinished multipart uploads are neither listed nor aborted"):
-        parsed(word)

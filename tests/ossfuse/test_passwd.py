@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from ossfuse.options import MountOptions
-from ossfuse.passwd import ANONYMOUS, Credentials, CredentialsError, load, parse
-from ossfuse.profile import find
+from ossfuse.passwd import ANONYMOUS, Credentials, CredentialsError, Temporary, load, parse
+from ossfuse.profile import Profile, find
 
 OLD, NEW = find("1.80.6"), find("1.91.3")
 KEY = Credentials("AK", "SK")
@@ -145,19 +145,68 @@ def test_a_credential_process_answers_in_json(tmp_path: Path) -> None:
     program.write_text('#!/bin/sh\necho \'{"AccessKeyId":"AK","AccessKeySecret":"SK","SecurityToken":"T"}\'\n')
     program.chmod(0o700)
     options = MountOptions(bucket="bkt", credential_process=str(program))
-    assert load(options, NEW, {}) == Credentials("AK", "SK", "T")
+    assert load(options, NEW, {}).current(0.0) == Credentials("AK", "SK", "T")
 
 
-@pytest.mark.parametrize(
-    ("script", "message"),
-    [("exit 3", "Could not run external credential process commandline"), ("echo {}", "could not set STS credentials")],
-)
-def test_a_credential_process_that_fails_is_told(tmp_path: Path, script: str, message: str) -> None:
+@pytest.mark.parametrize("script", ["exit 3", "echo {}"])
+def test_a_credential_process_that_fails_leaves_requests_unsigned(tmp_path: Path, script: str) -> None:
     program = tmp_path / "credentials"
     program.write_text(f"#!/bin/sh\n{script}\n")
     program.chmod(0o700)
-    with pytest.raises(CredentialsError, match=message):
-        load(MountOptions(bucket="bkt", credential_process=str(program)), NEW, {})
+    assert load(MountOptions(bucket="bkt", credential_process=str(program)), NEW, {}).current(0.0) is None
+
+
+def keys_of(*answers: str, profile: Profile = NEW) -> Temporary:
+    """A metadata service that answers one after the other; "" is a failure."""
+    waiting = iter(answers)
+
+    def ask() -> str:
+        answer = next(waiting)
+        if not answer:
+            raise ConnectionRefusedError
+        return answer
+
+    return Temporary(ask, profile=profile)
+
+
+def answer_of(key: str, expires: str) -> str:
+    return (
+        f'{{"Code" : "Success",\n"AccessKeyId" : "{key}",\n"AccessKeySecret" : "S",\n"SecurityToken" : "T",\n'
+        f'"Expiration" : "{expires}"\n}}'
+    )
+
+
+@pytest.mark.parametrize("profile", [OLD, NEW], ids=["1.80.6", "new"])
+def test_a_temporary_key_is_renewed_twenty_minutes_before_its_end(profile: Profile) -> None:
+    noon = 1795435200.0  # 2026-11-23T12:00:00Z
+    source = keys_of(
+        answer_of("one", "2026-11-23T13:00:00Z"), answer_of("two", "2026-11-23T14:00:00Z"), profile=profile
+    )
+    assert source.current(noon) == Credentials("one", "S", "T")
+    assert source.current(noon + 40 * 60) == Credentials("one", "S", "T")
+    assert source.current(noon + 40 * 60 + 1) == Credentials("two", "S", "T")
+
+
+def test_a_key_that_cannot_be_renewed_is_asked_for_again_with_the_next_request() -> None:
+    noon = 1795435200.0
+    source = keys_of(answer_of("one", "2026-11-23T13:00:00Z"), "", answer_of("two", "2026-11-23T14:00:00Z"))
+    source.current(noon)
+    assert source.current(noon + 3600) is None
+    assert source.current(noon + 3600) == Credentials("two", "S", "T")
+
+
+def test_a_metadata_answer_with_another_number_of_fields_is_refused() -> None:
+    assert keys_of('{"AccessKeyId":"a","AccessKeySecret":"b","Expiration":"2026-11-23T13:00:00Z"}').current(0.0) is None
+
+
+def test_a_program_whose_key_never_expires_is_asked_once(tmp_path: Path) -> None:
+    count = tmp_path / "count"
+    program = tmp_path / "credentials"
+    program.write_text(f'#!/bin/sh\necho x >> {count}\necho \'{{"AccessKeyId":"a","SecretAccessKey":"b"}}\'\n')
+    program.chmod(0o700)
+    source = load(MountOptions(bucket="bkt", credential_process=str(program)), NEW, {})
+    assert source.current(0.0) == source.current(4e9) == Credentials("a", "b")
+    assert count.read_text() == "x\n"
 
 
 def test_a_credential_process_excludes_the_other_sources(write: Write) -> None:

@@ -70,4 +70,7 @@ def test_without_defects_keeps_everything_but_the_defects() -> None:
         "negative_cache_any_failure",
         "rename_flushes_source",
         "aborts_failed_upload",
+        "disk_cache_by_inode",
+        "disk_cache_size_checked",
+        "del_cache_keeps_maps",
     }

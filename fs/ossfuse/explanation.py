@@ -1,0 +1,754 @@
+"""What a release of ossfs does, in words, and what changed between two releases.
+
+Every field of `Profile` has its words here, so a difference in the table is a sentence that a user can read. Pure;
+any thread. `ossvol explain ossfs` prints it.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from ossfuse.profile import CheckRequest, CheckTime, CheckWording, LinkRefusal, NegativeCache, Profile
+
+__all__ = ["WORDS", "Change", "Statement", "Words", "changes", "statements"]
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The words of one field. topic: of the section that it belongs to. say: from the field's value to a sentence
+    without a full stop."""
+
+    topic: str
+    say: Callable[[object], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One thing that a release does."""
+
+    topic: str
+    field: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One difference between two releases. before, after: what each does."""
+
+    topic: str
+    field: str
+    before: str
+    after: str
+
+
+def statements(profile: Profile) -> list[Statement]:
+    """All that is modelled of one release, by topic."""
+    found = [
+        Statement(words.topic, name, words.say(getattr(profile, name)))
+        for name, words in WORDS.items()
+        if name not in _IDENTITY
+    ]
+    return sorted(found, key=lambda one: _TOPICS.index(one.topic))
+
+
+def changes(before: Profile, after: Profile) -> list[Change]:
+    """What is different in `after`, by topic. Empty when both rows say the same."""
+    found: list[Change] = []
+    for name, words in WORDS.items():
+        old, new = getattr(before, name), getattr(after, name)
+        if old == new or name in _IDENTITY:
+            continue
+        if isinstance(old, frozenset) and isinstance(new, frozenset) and name == "options":
+            found += _option_changes(words.topic, old, new)
+            continue
+        found.append(Change(words.topic, name, words.say(old), words.say(new)))
+    return sorted(found, key=lambda one: _TOPICS.index(one.topic))
+
+
+def _option_changes(topic: str, old: frozenset[str], new: frozenset[str]) -> list[Change]:
+    found = []
+    if gone := old - new:
+        found.append(Change(topic, "options", f"knows {_listed(gone)}", f"refuses {_listed(gone)}"))
+    if come := new - old:
+        found.append(Change(topic, "options", f"refuses {_listed(come)}", f"knows {_listed(come)}"))
+    return found
+
+
+def _listed(names: frozenset[str]) -> str:
+    return ", ".join(sorted(names))
+
+
+# --- how values are said --------------------------------------------------------------------------------------------
+
+
+def _either(yes: str, no: str) -> Callable[[object], str]:
+    return lambda value: yes if value else no
+
+
+def _plain(text: str, *, empty: str = "") -> Callable[[object], str]:
+    return lambda value: text.format(value) if value or not empty else empty
+
+
+def _octal(text: str) -> Callable[[object], str]:
+    return lambda value: text.format(f"{value:04o}")
+
+
+def _size(text: str) -> Callable[[object], str]:
+    def say(value: object) -> str:
+        assert isinstance(value, int)
+        for unit, name in ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")):
+            if value >= unit and value % unit == 0:
+                return text.format(f"{value // unit} {name}")
+        return text.format(f"{value} bytes")
+
+    return say
+
+
+def _seconds(text: str, never: str) -> Callable[[object], str]:
+    return lambda value: never if value is None else text.format(f"{value:g} s")
+
+
+def _names(text: str, none: str) -> Callable[[object], str]:
+    return lambda value: text.format(_listed(value)) if isinstance(value, frozenset) and value else none
+
+
+def _choice(words: Mapping[enum.Enum, str]) -> Callable[[object], str]:
+    def say(value: object) -> str:
+        assert isinstance(value, enum.Enum)
+        return words[value]
+
+    return say
+
+
+# --- the words ------------------------------------------------------------------------------------------------------
+
+_COMMAND, _OPTIONS, _CREDENTIALS, _CHECK = "Command line", "Options", "Credentials", "Mount-time check"
+_ATTRIBUTES, _CACHES, _ACCESS, _FILES = "Attributes", "Lookups and caches", "Permissions", "Open files"
+_NAMES, _METADATA, _HTTP, _PROCESS, _DEFECTS = "Names", "Metadata", "Requests and errors", "Process", "Defects"
+_TOPICS = (
+    *(_COMMAND, _OPTIONS, _CREDENTIALS, _CHECK, _ATTRIBUTES, _CACHES, _ACCESS),
+    *(_FILES, _NAMES, _METADATA, _HTTP, _PROCESS, _DEFECTS),
+)
+# What names a release, or is a text that belongs to another difference.
+_IDENTITY = frozenset({"name", "version_text"})
+
+WORDS: Mapping[str, Words] = {
+    "name": Words(_COMMAND, _plain("is ossfs {}")),
+    "version_text": Words(_COMMAND, _plain('--version begins with "{}"')),
+    "user_agent": Words(_HTTP, _plain('sends User-Agent "{}"')),
+    "sigv1_notice": Words(
+        _COMMAND,
+        lambda value: (
+            "prints a NOTICE about signature V1 at mount (V1 ends {})".format(
+                str(value).partition("available ")[2].partition(".")[0]
+            )
+            if value
+            else "prints nothing at a successful mount"
+        ),
+    ),
+    "sigv1_notice_always": Words(
+        _COMMAND,
+        _either("prints the NOTICE about V1 even with sigv4", "prints a NOTICE about V1 at most without sigv4"),
+    ),
+    "options": Words(_OPTIONS, _names("knows the options {}", "knows no options")),
+    "bucket_option": Words(
+        _OPTIONS, _either("takes the bucket as -o bucket=NAME[:/PATH] too", "takes the bucket as an argument only")
+    ),
+    "public_bucket_copies": Words(
+        _OPTIONS,
+        _either("public_bucket=1 leaves server-side copies on", "public_bucket=1 switches server-side copies off"),
+    ),
+    "acl_names_checked": Words(
+        _OPTIONS, _either("refuses an unknown default_acl=", "takes any text for default_acl= and sends it")
+    ),
+    "storage_classes": Words(
+        _OPTIONS, _names("storage_class= takes {}", "storage_class= takes any text and leaves the judgement to OSS")
+    ),
+    "singlepart_copy_unit": Words(_OPTIONS, _size("singlepart_copy_limit= counts in units of {}")),
+    "lenient_numbers": Words(
+        _OPTIONS,
+        _either("numbers may be hexadecimal; letters behind a number are added up", "what is no number counts as 0"),
+    ),
+    "ram_role_auto": Words(
+        _CREDENTIALS,
+        _either("ram_role alone asks the metadata service for the role", "ram_role needs the URL of the role's key"),
+    ),
+    "log_level": Words(_PROCESS, _plain("logs from level {} on without dbglevel=")),
+    "customer_keys": Words(
+        _OPTIONS,
+        _either("use_sse=custom encrypts with the client's own keys", "has no use_sse=custom"),
+    ),
+    "header_regex": Words(
+        _OPTIONS,
+        _either("ahbe_conf takes regular expressions (reg:)", "ahbe_conf takes suffixes only"),
+    ),
+    "sse_unknown_text": Words(_OPTIONS, _plain('answers a wrong use_sse= with "{}"')),
+    "sse_conflict_text": Words(_OPTIONS, _plain('answers contradicting use_sse= with "{}"')),
+    "sse_no_key_text": Words(_OPTIONS, _plain('answers use_sse=kmsid without a key with "{}"')),
+    "mountpoint_told_first": Words(
+        _COMMAND,
+        _either(
+            "complains about a missing mount point before it looks for credentials",
+            "complains about missing credentials before a missing mount point",
+        ),
+    ),
+    "missing_bucket_usage": Words(
+        _COMMAND,
+        _either('prints the usage line behind "missing BUCKET argument."', 'prints "missing BUCKET argument." alone'),
+    ),
+    "disk_space_text": Words(_OPTIONS, _plain('refuses to mount without local disk space: "{}"')),
+    "disk_space_amounts": Words(
+        _OPTIONS,
+        _either("says how much local disk space it wants and finds", "does not say how much local disk space it wants"),
+    ),
+    "check_wants_parallel_parts": Words(
+        _OPTIONS,
+        _either(
+            "wants local disk space for parallel_count parts before it mounts",
+            "wants local disk space for one part before it mounts",
+        ),
+    ),
+    "utime_omit": Words(
+        _METADATA,
+        _either(
+            "sets one of access and modification time alone (touch -a, touch -m)", "ignores utimensat(2) of one time"
+        ),
+    ),
+    "syslog_identity": Words(_PROCESS, _plain("logs to syslog as {}")),
+    "third_option_word": Words(_COMMAND, _plain('calls a third argument "unknown third {}"')),
+    "utility_asks": Words(
+        _COMMAND,
+        _either(
+            "-u lists unfinished multipart uploads and asks whether to abort them",
+            "--incomplete-mpu-list lists unfinished multipart uploads, --incomplete-mpu-abort aborts them",
+        ),
+    ),
+    "umask_c_radix": Words(
+        _OPTIONS,
+        _either("umask= and mp_umask= are octal only with a leading 0", "umask= and mp_umask= are always octal"),
+    ),
+    "parse_failed_line": Words(
+        _COMMAND, _plain('ends a wrong command line with "{}"', empty="says nothing behind the error of a wrong option")
+    ),
+    "default_url": Words(_OPTIONS, _plain("url= is {} when left out", empty="url= must be given")),
+    "max_stat_cache_size": Words(_CACHES, _plain("the stat cache keeps {} names")),
+    "stat_cache_expire": Words(
+        _CACHES, _seconds("the stat cache believes an entry for {}", "the stat cache believes an entry for ever")
+    ),
+    "stat_cache_expire_minus_one": Words(
+        _OPTIONS, _either("stat_cache_expire=-1 means never", "stat_cache_expire=-1 has no special meaning")
+    ),
+    "multipart_size": Words(_FILES, _size("a part of an upload has {}")),
+    "parallel_count": Words(_FILES, _plain("{} parts go out at a time")),
+    "multireq_max": Words(_HTTP, _plain("{} HEADs of a listing go out at a time")),
+    "retries": Words(_HTTP, _plain("a request is tried {} times")),
+    "retries_zero_allowed": Words(_OPTIONS, _either("accepts retries=0, and every request fails", "refuses retries=0")),
+    "connect_timeout": Words(_HTTP, _seconds("gives up connecting after {}", "never gives up connecting")),
+    "readwrite_timeout": Words(
+        _HTTP, _seconds("gives up a transfer that stands still for {}", "never gives up a transfer")
+    ),
+    "singlepart_copy_limit": Words(_NAMES, _size("copies in parts from {} on")),
+    "multipart_copy_size": Words(_NAMES, _size("a part of a copy has {}")),
+    "default_acl": Words(
+        _OPTIONS, _plain('sends the ACL "{}" with every new object', empty="sends an ACL only with default_acl=")
+    ),
+    "acl_header": Words(_OPTIONS, _plain("sends the ACL as {}")),
+    "complement_stat_default": Words(
+        _ATTRIBUTES, _either("complement_stat is always on", "complement_stat is off unless asked for")
+    ),
+    "xattr_default": Words(
+        _METADATA,
+        _either("extended attributes are on unless noxattr", "extended attributes are off unless use_xattr"),
+    ),
+    "negative_cache": Words(
+        _CACHES,
+        _choice(
+            {
+                NegativeCache.OPTION: "remembers missing names only with enable_noobj_cache",
+                NegativeCache.DEFAULT: "remembers missing names unless disable_noobj_cache",
+            }
+        ),
+    ),
+    "passwd_keyed_entries": Words(
+        _CREDENTIALS,
+        _either(
+            "reads the password file as a table by bucket; the same bucket twice is an error",
+            "takes the first line of the password file that fits",
+        ),
+    ),
+    "environment_aliases": Words(
+        _CREDENTIALS,
+        _either(
+            "reads OSS_ACCESS_KEY_ID, OSS_ACCESS_KEY_SECRET and OSS_SESSION_TOKEN too",
+            "reads OSSACCESSKEYID and OSSSECRETACCESSKEY only",
+        ),
+    ),
+    "passwd_default_entry": Words(
+        _CREDENTIALS,
+        _either(
+            "a line AK:SK of the password file is good for every bucket",
+            "refuses a password file that does not name the bucket",
+        ),
+    ),
+    "passwd_strict_whitespace": Words(
+        _CREDENTIALS,
+        _either(
+            "spaces and brackets in the password file have errors of their own",
+            "spaces around a line of the password file do not matter",
+        ),
+    ),
+    "passwd_stat_strerror": Words(
+        _CREDENTIALS,
+        _either(
+            "says why the password file can't be looked at", "does not say why the password file can't be looked at"
+        ),
+    ),
+    "metadata_lines": Words(
+        _CREDENTIALS,
+        _either(
+            "wants one field a line from the metadata service",
+            "reads the metadata service's answer as it comes, fields between commas",
+        ),
+    ),
+    "metadata_token": Words(
+        _CREDENTIALS,
+        _either(
+            "asks the metadata service for a token first (IMDSv2), unless disable_imdsv2",
+            "asks the metadata service without a token",
+        ),
+    ),
+    "credentials_missing_long": Words(
+        _CREDENTIALS,
+        _either(
+            "names password file, ram_role and environment when it finds no credentials",
+            'says only "could not determine how to establish security credentials."',
+        ),
+    ),
+    "check_time": Words(
+        _CHECK,
+        _choice(
+            {
+                CheckTime.BEFORE_MOUNT: "checks before it mounts: a failure is the command's exit code",
+                CheckTime.AFTER_MOUNT: "checks after it has mounted: the command returns 0, the daemon unmounts itself",
+                CheckTime.BOTH: "checks before it mounts and once more in the daemon",
+            }
+        ),
+    ),
+    "check_request": Words(
+        _CHECK,
+        _choice(
+            {
+                CheckRequest.PREFIX_OBJECT: "GETs the mounted directory's object",
+                CheckRequest.BUCKET: "GETs the bucket and never looks at the mounted directory",
+                CheckRequest.BUCKET_THEN_PREFIX: "GETs the bucket, and where that is refused the directory's object",
+                CheckRequest.LIST_PREFIX: "lists the mounted directory",
+            }
+        ),
+    ),
+    "check_max_keys": Words(
+        _CHECK, _plain("asks for max-keys={} when it checks", empty="sets no max-keys when it checks")
+    ),
+    "check_prefix_missing_tolerated": Words(
+        _CHECK,
+        _either(
+            "mounts a directory that has no object", "refuses a directory that has no object, where it looks at it"
+        ),
+    ),
+    "check_repeats_refusal": Words(
+        _CHECK, _either("asks once more after 403 and 400", "takes the first 403 or 400 for the answer")
+    ),
+    "check_follows_endpoint": Words(
+        _CHECK,
+        _either("goes to the endpoint that a refusal names", "stays with the given endpoint whatever a refusal names"),
+    ),
+    "check_public_bucket_skipped": Words(
+        _CHECK, _either("public_bucket=1 needs no check", "checks public buckets too")
+    ),
+    "check_wording": Words(
+        _CHECK,
+        _choice(
+            {
+                CheckWording.XML_BODY: "prints a short text and the server's XML on stderr",
+                CheckWording.LOG_RESULT: 'writes "... - result of checking service." to the log',
+                CheckWording.LOG_FAILED: 'writes "Failed to check bucket ..." to the log',
+                CheckWording.STDERR_FAILED: 'prints "Failed to check bucket ..." on stderr',
+            }
+        ),
+    ),
+    "file_mode_missing": Words(_ATTRIBUTES, _octal("shows a file without mode as {}")),
+    "directory_mode_missing": Words(_ATTRIBUTES, _octal("shows a directory without mode as {}")),
+    "owner_missing_is_process": Words(
+        _ATTRIBUTES,
+        _either("what has no owner belongs to the user of the ossfs process", "what has no owner belongs to root"),
+    ),
+    "unix_directory_type": Words(
+        _ATTRIBUTES,
+        _either("Content-Type httpd/unix-directory makes a directory", "httpd/unix-directory means nothing"),
+    ),
+    "symlink_target_header": Words(
+        _ATTRIBUTES,
+        _either("x-oss-meta-symlink-target makes a symlink", "knows symlinks by their mode and body only"),
+    ),
+    "google_mode_header": Words(
+        _ATTRIBUTES,
+        _either("reads x-oss-meta-goog-reserved-posix-mode", "does not read x-oss-meta-goog-reserved-posix-mode"),
+    ),
+    "mode_any_base": Words(
+        _ATTRIBUTES,
+        _either('reads the mode "0100644" as octal', "reads the mode as decimal, whatever it begins with"),
+    ),
+    "fractional_times": Words(
+        _ATTRIBUTES,
+        _either("keeps fractions of a second", "takes a time with a fraction for 1970 and writes whole seconds"),
+    ),
+    "access_and_change_times": Words(
+        _ATTRIBUTES,
+        _either("keeps access and change time in the metadata", "shows access and change time as 1970"),
+    ),
+    "slash_directory_any_type": Words(
+        _ATTRIBUTES,
+        _either(
+            'a key ending in "/" is a directory whatever its Content-Type',
+            'a key ending in "/" of another Content-Type than a directory\'s or octet-stream is shown as a file',
+        ),
+    ),
+    "directory_size": Words(
+        _ATTRIBUTES,
+        lambda value: (
+            "shows every directory with the size of its object"
+            if value is None
+            else f"shows every directory with size {value}"
+        ),
+    ),
+    "complement_text_directory": Words(
+        _ATTRIBUTES,
+        _either(
+            'complement_stat makes a directory of "d/" with text/plain and 0 or 1 byte',
+            "complement_stat has no rule for text/plain",
+        ),
+    ),
+    "complement_minimal_permission": Words(
+        _ATTRIBUTES,
+        _either("complement_stat shows mode 0 as 0400", "complement_stat leaves mode 0 as it is"),
+    ),
+    "directory_needs_empty": Words(
+        _ATTRIBUTES,
+        _either(
+            'without complement_stat a key ending in "/" that has content is shown as a file',
+            "content does not make a file of a directory object",
+        ),
+    ),
+    "directory_needs_mode": Words(
+        _ATTRIBUTES,
+        _either(
+            'without complement_stat a key ending in "/" that has no mode is shown as a file',
+            "a missing mode does not make a file of a directory object",
+        ),
+    ),
+    "stat_checks_empty_object": Words(
+        _CACHES,
+        _either(
+            "lists below an empty object without metadata: it may be a directory", "takes an empty object for a file"
+        ),
+    ),
+    "forbidden_head_exists": Words(
+        _DEFECTS,
+        _either("HEAD 403 counts as an existing empty file", "HEAD 403 does not count as an existing file"),
+    ),
+    "forbidden_head_final": Words(
+        _CACHES,
+        _either("HEAD 403 ends a lookup with EPERM at once", "after HEAD 403 a lookup goes on with its other requests"),
+    ),
+    "negative_cache_any_failure": Words(
+        _DEFECTS,
+        _either(
+            "the cache of missing names remembers every failed lookup, errors too",
+            "the cache of missing names remembers what is missing and nothing else",
+        ),
+    ),
+    "negative_cache_hit_refreshes": Words(
+        _CACHES,
+        _either(
+            "asking for a missing name again renews its entry: polling never sees it appear",
+            "the entry of a missing name runs out however often it is asked for",
+        ),
+    ),
+    "stat_cache_whole_seconds": Words(
+        _CACHES,
+        _either("entries age in whole seconds, up to one longer", "entries age to the moment"),
+    ),
+    "stat_cache_hit_refreshes": Words(
+        _CACHES,
+        _either("a hit makes an entry young again", "a hit leaves an entry as old as it is"),
+    ),
+    "stat_cache_evicts_by_name": Words(
+        _CACHES,
+        _either(
+            "of the entries of the oldest second the first by name makes room, so a directory goes before its files",
+            "the oldest entry makes room",
+        ),
+    ),
+    "overcheck_lists_plain": Words(
+        _CACHES,
+        _either('a lookup of "N/" alone that misses sends a LIST too', 'a lookup of "N/" alone ends with its HEAD'),
+    ),
+    "create_pins_entry": Words(
+        _CACHES,
+        _either(
+            "a created file that is not on the server yet lives in the stat cache",
+            "a created file is on the server, the stat cache knows nothing special of it",
+        ),
+    ),
+    "skip_clean_on_read_only_flush": Words(
+        _CACHES,
+        _either(
+            "skip_clean_statcache_on_ro_flush keeps the entry of a file that was only read",
+            "closing a file drops its entry",
+        ),
+    ),
+    "missing_execute_is_eperm": Words(
+        _ACCESS,
+        _either("a missing x bit is EPERM", "a missing x bit is EACCES"),
+    ),
+    "opendir_needs_execute": Words(
+        _ACCESS,
+        _either(
+            "listing a directory needs r and x, on its parents too", "listing a directory needs r, x on its parents"
+        ),
+    ),
+    "create_uploads_empty": Words(
+        _FILES,
+        _either(
+            "creating a file uploads an empty object at once",
+            "creating a file sends nothing; the object appears at the first flush",
+        ),
+    ),
+    "open_missing_succeeds": Words(
+        _FILES,
+        _either("a file deleted elsewhere opens as an empty one", "a file deleted elsewhere is ENOENT"),
+    ),
+    "read_only_truncate_refused": Words(
+        _FILES,
+        _either("open(O_RDONLY|O_TRUNC) is EACCES", "open(O_RDONLY|O_TRUNC) truncates"),
+    ),
+    "multipart_doubles": Words(
+        _FILES,
+        _either("uploads in parts from twice the part size on", "uploads in parts from one part size on"),
+    ),
+    "last_part_absorbs": Words(
+        _FILES,
+        _either("the last part takes a rest of up to two part sizes", "the rest of an upload is a part of its own"),
+    ),
+    "mix_upload": Words(
+        _FILES,
+        _either("copies unchanged ranges of a large file on the server", "uploads a changed large file as a whole"),
+    ),
+    "upload_content_type_from_name": Words(
+        _FILES,
+        _either(
+            "every upload sets the Content-Type by the name", "an upload keeps the Content-Type that the object had"
+        ),
+    ),
+    "too_many_parts_errno": Words(_FILES, _plain("a file of more than 10000 parts is {}")),
+    "loads_before_write": Words(
+        _FILES,
+        _either("a write first downloads what lies before it", "what is missing of a file is downloaded at the upload"),
+    ),
+    "fetches_beyond_end": Words(
+        _FILES,
+        _either(
+            "a hole behind the object's end is asked for without a Range, which fails",
+            "a hole behind the object's end is zero without a request",
+        ),
+    ),
+    "parallel_read_doubles": Words(
+        _FILES,
+        _either("reads in parallel above twice the part size", "reads in parallel from one part size on"),
+    ),
+    "read_errno_mapped": Words(
+        _FILES,
+        _either("a failed read is tried directly and tells the real errno", "a failed read is always EIO"),
+    ),
+    "object_state_is_eremote": Words(
+        _HTTP,
+        _either("InvalidObjectState (an archived object) is EREMOTE", "InvalidObjectState is an error like any 403"),
+    ),
+    "rename_flushes_source": Words(
+        _DEFECTS,
+        _either("a rename uploads an open, changed file first", "a rename copies the stale object of an open file"),
+    ),
+    "disk_cache_by_inode": Words(
+        _FILES,
+        _either(
+            "use_cache drops data that are older than the object",
+            "use_cache believes data of the object's size, whatever they are",
+        ),
+    ),
+    "disk_cache_size_checked": Words(
+        _FILES,
+        _either(
+            "use_cache drops unchanged data of another size than the object's",
+            "use_cache cuts or fills data of another size than the object's",
+        ),
+    ),
+    "entity_shared": Words(
+        _FILES,
+        _either("all opens of a path share one local file", "every open has its own local file; the last close wins"),
+    ),
+    "size_from_local_file": Words(
+        _FILES,
+        _either(
+            "st_size of an open file is that of the local file",
+            "st_size of an open file grows by every write, also over what was there",
+        ),
+    ),
+    "pending_metadata": Words(
+        _METADATA,
+        _either(
+            "chmod and utimens of an open, changed file wait for its upload",
+            "chmod between open and close is undone by the close",
+        ),
+    ),
+    "max_write": Words(_FILES, _size("the kernel hands over {} at most in a write (without big_writes)")),
+    "upload_max_parts": Words(_FILES, _plain("an upload has {} parts at most")),
+    "zero_fills_behind_write": Words(
+        _DEFECTS,
+        _either(
+            "overwriting inside a file makes zeros of what lies behind",
+            "overwriting inside a file keeps what lies behind",
+        ),
+    ),
+    "old_directory_metadata_crashes": Words(
+        _DEFECTS,
+        _either(
+            'chmod, chown or utimens of a directory stored as "N" or "N_$folder$" ends the process',
+            'chmod of a directory stored as "N" or "N_$folder$" replaces its object',
+        ),
+    ),
+    "path_truncate_ignored": Words(
+        _DEFECTS,
+        _either("truncate(2) of a file that nobody has open does nothing and returns 0", "truncate(2) truncates"),
+    ),
+    "link_refusal": Words(
+        _NAMES, _choice({LinkRefusal.EPERM: "link(2) is EPERM", LinkRefusal.ENOTSUP: "link(2) is ENOTSUP"})
+    ),
+    "rename_stats_target": Words(
+        _NAMES, _either("a copy first looks its target up", "a copy does not look its target up")
+    ),
+    "rename_updates_ctime": Words(_NAMES, _either("a rename sets the change time", "a rename keeps all times")),
+    "rename_directory_errno_mapped": Words(
+        _NAMES,
+        _either("a failing rename of a directory tells the errno", "a failing rename of a directory is EIO"),
+    ),
+    "rename_onto_full_directory_merges": Words(
+        _NAMES,
+        _either(
+            "a directory renamed onto one with entries merges into it",
+            "a rename onto a directory with entries is ENOTEMPTY",
+        ),
+    ),
+    "shallow_copy": Words(
+        _NAMES,
+        _either("a rename tries one copy for any size", "a rename copies in parts as soon as the file is large"),
+    ),
+    "metadata_change_retypes": Words(
+        _METADATA,
+        _either("chmod sets the Content-Type by the name", "chmod keeps the Content-Type"),
+    ),
+    "directory_metadata_recreates": Words(
+        _METADATA,
+        _either("chmod of a directory deletes and rewrites its object", "chmod of a directory copies its object"),
+    ),
+    "metadata_errno_mapped": Words(
+        _METADATA,
+        _either("chmod and chown tell the errno of a refusal", "every failing chmod and chown is EIO"),
+    ),
+    "readlink_cached": Words(
+        _NAMES, _either("remembers the target of a symlink", "reads a symlink's target each time")
+    ),
+    "mknod_regular_creates": Words(
+        _NAMES,
+        _either("mknod of a regular file makes an object", "mknod of a regular file makes nothing on the server"),
+    ),
+    "noxattr_pretends": Words(
+        _METADATA,
+        _either(
+            "without extended attributes, setting one answers success",
+            "without extended attributes, setting one is ENOTSUP",
+        ),
+    ),
+    "statfs_blocks": Words(_METADATA, lambda value: f"df shows {int(str(value)) * 16 // (1 << 20)} TiB"),
+    "cached_rename_zero_fills": Words(
+        _DEFECTS,
+        _either(
+            "with use_cache, renaming a file that is not in the cache makes zeros of it",
+            "with use_cache, renaming a file keeps what is in it",
+        ),
+    ),
+    "del_cache_keeps_maps": Words(
+        _DEFECTS,
+        _either(
+            "del_cache leaves page maps behind that make zeros of files read before",
+            "del_cache deletes data and page maps",
+        ),
+    ),
+    "last_xattr_stays": Words(
+        _DEFECTS,
+        _either("the last extended attribute cannot be removed", "the last extended attribute can be removed"),
+    ),
+    "statfs_files": Words(_METADATA, _plain("df -i shows {} inodes", empty="df -i shows no inodes")),
+    "estale_on_null_path": Words(
+        _FILES,
+        _either(
+            "an operation on a file that libfuse has no path for is ESTALE",
+            "an operation on a file that libfuse has no path for is not looked after",
+        ),
+    ),
+    "multi_request_retries_inside": Words(
+        _HTTP,
+        _either(
+            "parallel requests are each retried with their own waits",
+            "parallel requests are retried in rounds without waits",
+        ),
+    ),
+    "retry_any_5xx": Words(
+        _HTTP, _either("every status from 500 on is tried again", "only 500 and 503 are tried again")
+    ),
+    "retry_wait_fixed": Words(
+        _HTTP, _seconds("waits {} between attempts", "waits 2, 4, 8, ... s and up to as much again between attempts")
+    ),
+    "not_implemented_errno": Words(_HTTP, _plain("501 is {}")),
+    "head_bad_request_errno": Words(_HTTP, _plain("HEAD 400 is {}")),
+    "size_error_codes": Words(
+        _HTTP,
+        _either("EntityTooLarge is EFBIG, KeyTooLongError ENAMETOOLONG", "EntityTooLarge and KeyTooLongError are EIO"),
+    ),
+    "failed_parts_errno": Words(_HTTP, _plain("an upload with failed parts is {}")),
+    "aborts_failed_upload": Words(
+        _DEFECTS,
+        _either("aborts a multipart upload that failed", "leaves a multipart upload that failed behind"),
+    ),
+    "multi_request_reversed": Words(
+        _HTTP,
+        _either("sends each batch of parallel requests back to front", "sends parallel requests in their order"),
+    ),
+    "complete_content_type": Words(
+        _HTTP,
+        _plain("completes an upload with Content-Type {}", empty="completes an upload with the file's Content-Type"),
+    ),
+    "redirect_is_failure": Words(
+        _HTTP, _either("a redirect without Location is EIO", "a redirect without Location is success")
+    ),
+    "put_body_error": Words(
+        _HTTP,
+        _either("PUT 200 whose body holds an error code is EIO", "PUT 200 is success whatever its body says"),
+    ),
+    "exits_on_certificate_error": Words(
+        _HTTP,
+        _either("a bad certificate ends the process", "a bad certificate is EIO"),
+    ),
+    "signature_v4": Words(_HTTP, _either("can sign with V4 (sigv4, region=)", "signs with V1 only")),
+    "hangup_unmounts": Words(_PROCESS, _either("SIGHUP unmounts", "SIGHUP reopens the log file")),
+}

@@ -1,0 +1,132 @@
+"""The real ossfs and the simulation side by side: one sequence on both, and the smallest one that tells them apart.
+
+One thread, the runner's. Each has its own cloud with equal content, its own mount and its own processes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from collections.abc import Sequence as Seq
+from dataclasses import dataclass, field
+
+from osscluster.engine import make_engine
+from ossvol.parity.comparison import Difference, compare, compare_step
+from ossvol.parity.differences import Known, explanation
+from ossvol.parity.replay import Bench, Shown
+from ossvol.parity.steps import Sequence
+
+__all__ = ["Pair", "Verdict", "shrink"]
+
+_CALL_SECONDS = 20.0
+_DIRECTORY = {"mode": "16895", "uid": "0", "gid": "0", "mtime": "1000000000"}
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What a sequence showed. unexplained: differences that no entry explains; explained: entry id to how often; steps,
+    requests: how many were compared."""
+
+    unexplained: list[Difference] = field(default_factory=list)
+    explained: Counter[str] = field(default_factory=Counter)
+    steps: int = 0
+    requests: int = 0
+
+
+class Pair:
+    """Close it, or use it as a context manager."""
+
+    def __init__(self, ossfs: str, version: str, known: Seq[Known]) -> None:
+        self.version = version
+        self._known = known
+        self._options: str | None = None
+        self._count = 0
+        self._benches: list[Bench] = []
+        try:
+            for binary in (ossfs, None):
+                engine = make_engine("kernel", ossfs=binary)
+                engine.call_timeout = _CALL_SECONDS  # type: ignore[union-attr]  # made via kernel
+                self._benches.append(Bench(engine, version))
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Pair:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    @property
+    def real(self) -> Bench:
+        return self._benches[0]
+
+    @property
+    def simulated(self) -> Bench:
+        return self._benches[1]
+
+    def close(self) -> None:
+        """Ends both."""
+        for bench in self._benches:
+            bench.close()
+
+    def run(self, sequence: Sequence, *, fresh: bool = False) -> Verdict:
+        """Runs the sequence on both. fresh: on new mounts; otherwise those of the last sequence go on where the
+        options are the same and the sequence works in a directory."""
+        verdict = Verdict()
+        usable = self._options == sequence.options and all(bench.usable() for bench in self._benches)
+        if fresh or not usable or not sequence.inside:
+            mounts = [bench.mount(sequence.options) for bench in self._benches]
+            self._options = sequence.options
+            if not self._judge(verdict, sequence, compare_step(*mounts)) or mounts[0].fields["result"] != "ok":
+                return verdict
+        base = ""
+        if sequence.inside:
+            self._count += 1
+            base = f"w{self._count}"
+            for bench in self._benches:
+                bench.engine.cloud.admin.put(
+                    bench.bucket, f"{base}/", content_type="application/x-directory", meta=_DIRECTORY
+                )
+        traces = [bench.run(sequence, base) for bench in self._benches]
+        verdict.steps = len(traces[0].shown)
+        verdict.requests = sum(len(shown.requests) for shown in traces[0].shown)
+        self._judge(verdict, sequence, compare(*traces))
+        return verdict
+
+    def compare_shown(self, verdict: Verdict, options: str, real: Shown, simulated: Shown) -> None:
+        """Judges one step that was made outside a sequence."""
+        self._judge(verdict, Sequence(options, ()), compare_step(real, simulated))
+
+    def _judge(self, verdict: Verdict, sequence: Sequence, differences: Iterable[Difference]) -> bool:
+        """False when what follows does not count."""
+        for difference in differences:
+            entry = explanation(difference, self._known, version=self.version, options=sequence.options)
+            if entry is None:
+                verdict.unexplained.append(difference)
+                continue
+            verdict.explained[entry.id] += 1
+            if entry.ends:
+                return False
+        return True
+
+
+def shrink(sequence: Sequence, fails: Callable[[Sequence], bool], *, budget: int = 120) -> Sequence:
+    """The smallest sequence found that still fails, by leaving out ever smaller groups of steps; `fails` is asked at
+    most `budget` times."""
+    size = max(1, len(sequence.steps) // 2)
+    while budget > 0:
+        start = 0
+        shorter = False
+        while start < len(sequence.steps) and budget > 0:
+            candidate = sequence.without(frozenset(range(start, start + size)))
+            budget -= 1
+            if candidate.steps and fails(candidate):
+                sequence = candidate
+                shorter = True
+            else:
+                start += size
+        if size == 1 and not shorter:
+            break
+        size = max(1, size // 2)
+    return sequence
