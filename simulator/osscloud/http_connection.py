@@ -140,7 +140,9 @@ def _header_name(raw: bytes) -> str:
 
 
 def _lacks_length(headers: Mapping[str, str]) -> bool:
-    """Copies and links have no body, and some clients then say nothing of its length (links: measured, ossfs2 2.0.7)."""
+    """Copies and links have no body, and some clients then say nothing of its length.
+
+    Links: measured, ossfs2 2.0.7."""
     return not (
         "content-length" in headers
         or "transfer-encoding" in headers

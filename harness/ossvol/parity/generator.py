@@ -56,7 +56,8 @@ _METAS = (
     "mode=0100640",
 )
 
-# What is mounted with, beside allow_other, -s and retries=1 (an attempt more is seconds of waiting). Options that a release lacks are not drawn for it.
+# What is mounted with, beside allow_other, -s and retries=1 (an attempt more is seconds of waiting). Options that a
+# release lacks are not drawn for it.
 _OPTION_SETS = (
     "",
     "",

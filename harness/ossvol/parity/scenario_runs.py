@@ -42,18 +42,21 @@ class _RecordingRunner(Runner):
 
     def __init__(self, options: RunOptions) -> None:
         super().__init__(options)
-        self._recorders: list[Recorder] = []
+        self._requests: list[list[str]] = []
 
     def _environment(self, loaded: LoadedScenario, version: str) -> Environment:
         made = super()._environment(loaded, version)
-        self._recorders.append(made.cloud.install(Recorder))
+        recorder = made.cloud.install(Recorder)
+        # A recorder is beside the service, and ends with it.
+        self._open.callback(lambda: self._requests.append(sorted(recorder.take())))
         return made
 
     def seen(self, loaded: LoadedScenario) -> tuple[Result, list[list[str]]]:
         """The result, and the requests of each environment, sorted."""
-        self._recorders.clear()
+        self._requests.clear()
         result = self.run(loaded)
-        return result, [sorted(recorder.take()) for recorder in self._recorders]
+        self.close()
+        return result, list(self._requests)
 
 
 def compare_scenarios(ossfs: str, version: str, known: Seq[Known], names: Seq[str] = ()) -> Compared:
