@@ -1,8 +1,8 @@
 """A cloud in a process of its own, forked by the spawner and reached over a socket pair (`remote`) and over HTTP.
 
-It can't share the runner's process: a system call on a mount that the runner makes while it holds Python's global lock
-(a vfork that closes the descriptors of open files, a page fault in a mapped file, any C extension) waits for ossfs,
-which waits for the cloud, which would wait for that lock.
+It can't share the runner's process: a system call on a mount that the runner makes while it holds the interpreter lock
+(a page fault in a mapped file, a C extension, before Python 3.11.4 also a vfork whose child closes inherited files)
+waits for ossfs, which waits for the cloud, which would wait for that lock.
 
 A process serves one cloud at a time. When that is closed it waits for the next one: what is started anew is the cloud,
 not Python. This is the runner's side, for any of its threads; `cloudserver` is the process's.
@@ -27,6 +27,8 @@ __all__ = ["start"]
 
 T = TypeVar("T")
 
+_START_SECONDS = 60.0  # until a new process has imported what it needs, on a busy machine
+
 _logger = logging.getLogger(__name__)
 _idle: WeakKeyDictionary[Spawner, list[Remote]] = WeakKeyDictionary()
 
@@ -34,7 +36,8 @@ _idle: WeakKeyDictionary[Spawner, list[Remote]] = WeakKeyDictionary()
 def start(spawner: Spawner, *, seed: int = 0, timeout: float = 120.0) -> tuple[Cloud, AdjustableClock]:
     """An empty cloud that listens on a port of this machine, and its clock. seed: of its ids and keys; timeout: seconds
     that a call may take. Its process ends with the run, or with the spawner, whatever ends them."""
-    place = _Process(spawner, _connect(spawner, timeout), seed)
+    place = _Process(spawner, _connect(spawner), seed)
+    place.limit_calls(timeout)
     try:
         # The protocol of a cloud's clock has no advance.
         return Cloud(place.host, place), cast(AdjustableClock, place.host.clock)
@@ -51,7 +54,14 @@ class _Process:
         self._remote = connection
         self._closed = False
         self.pid = connection.process.pid
-        self.host = connection.make(_open, seed)
+        try:
+            self.host = connection.make(_open, seed)
+        except BaseException:
+            connection.close()
+            raise
+
+    def limit_calls(self, seconds: float) -> None:
+        self._remote.timeout = seconds
 
     def make(self, factory: Callable[..., T], *arguments: object) -> T:
         return self._remote.make(factory, *arguments)
@@ -77,18 +87,18 @@ class _Process:
             connection.close()
 
 
-def _connect(spawner: Spawner, timeout: float) -> Remote:
+def _connect(spawner: Spawner) -> Remote:
     """To a process that serves no cloud."""
     idle = _idle.get(spawner, [])
     while idle:
         known = idle.pop()
         if known.usable():
-            known.timeout = timeout
+            known.timeout = _START_SECONDS
             return known
         known.close()
     errors = os.memfd_create("ossvol-cloud-stderr")
     process, connection = spawner.cloud(errors=errors)
-    made = Remote(process, connection, name="the cloud", errors=errors, timeout=timeout)
+    made = Remote(process, connection, name="the cloud", errors=errors, timeout=_START_SECONDS)
     spawner.run.on_close(made.close)
     return made
 

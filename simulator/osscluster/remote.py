@@ -148,6 +148,9 @@ class Remote:
         if self._closed:
             return
         self._closed = True
+        if self._unusable:
+            # It may still be at the call that was given up.
+            self.process.send_signal(signal.SIGKILL)
         self._unusable = self._unusable or "has been closed"
         self._answers.close()
         self._connection.close()
@@ -373,7 +376,9 @@ class _Server:
 
     def _find(self, path: Path) -> Any:
         number, *names = path
-        found = self._objects[cast(int, number)]
+        if number not in self._objects:
+            raise ClusterError("this cloud has been closed")
+        found = self._objects[number]
         for name in names:
             found = getattr(found, cast(str, name))
         return found

@@ -6,6 +6,7 @@ import errno
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -16,10 +17,10 @@ from typing import Any
 import pytest
 
 from osscluster import mounttable
-from osscluster.engine import kernel_unavailable
-from osscluster.errors import CallTimeout, EnvironmentMissing
+from osscluster.engine import KernelEngine, kernel_unavailable, make_engine
+from osscluster.errors import CallTimeout, EnvironmentMissing, ProcessDied
 from osscluster.identity import ProcessIdentity
-from osscluster.volume import MountFailed
+from osscluster.volume import MountFailed, VolumeSpec
 from ossfuse.profile import UnknownVersion
 
 Mount = Callable[..., Any]
@@ -72,6 +73,51 @@ def test_an_unknown_release_is_named_before_anything_is_started(mount_kernel: Mo
         mount_kernel(version="0.1")
 
 
+def test_a_page_of_a_mapped_file_can_be_read_while_the_interpreter_lock_is_held(kernel_engine: KernelEngine) -> None:
+    script = """
+import ctypes, faulthandler, mmap, pathlib, sys
+from osscluster.engine import make_engine
+from osscluster.volume import VolumeSpec
+faulthandler.dump_traceback_later(20, exit=True)  # of a thread that needs no lock
+engine = make_engine("kernel")
+engine.cloud.admin.create_bucket("bkt")
+engine.cloud.admin.put("bkt", "f", b"." * 300_000 + b"x")
+volume = engine.mount(VolumeSpec("bkt"))
+search = ctypes.PyDLL(None).memchr
+search.restype, search.argtypes = ctypes.c_void_p, [ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t]
+with pathlib.Path(volume.mountpoint, "f").open("rb") as file:
+    mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+start = ctypes.addressof(ctypes.c_char.from_buffer(mapped))
+print(search(start, ord("x"), len(mapped)) - start)
+sys.stdout.flush()
+mapped = None
+engine.close()
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.stdout, done.stderr, done.returncode) == ("300000\n", "", 0)
+
+
+def test_when_the_cloud_is_killed_nobody_listens_any_more_and_the_runner_is_told_why(
+    kernel_engine: KernelEngine,
+) -> None:
+    engine = make_engine("kernel", ossfs=kernel_engine.ossfs)
+    try:
+        engine.cloud.admin.create_bucket("bkt")
+        engine.cloud.admin.put("bkt", "f", b"x")
+        volume = engine.mount(VolumeSpec("bkt", options="-o retries=1"))
+        app = volume.container("app")
+        fd = app.open("f")
+        os.kill(engine.cloud.pid, signal.SIGKILL)
+        with pytest.raises(ProcessDied, match=r"the cloud \(pid \d+\) ended, exit code -9"):
+            engine.cloud.admin.keys("bkt")
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", int(engine.cloud.endpoint.rpartition(":")[2])), 5)
+        assert volume.alive()
+        assert app.fstat(fd).size == 1
+    finally:
+        engine.close()
+
+
 def test_programs_started_by_others_see_the_volume_too(mount_kernel: Mount) -> None:
     m = mount_kernel()
     Path(m.volume.mountpoint, "a").write_text("from the runner")
@@ -94,10 +140,9 @@ def test_time_moves_for_programs_started_by_others_too(mount_kernel: Mount) -> N
 
 def test_fusermount_ends_a_mount_as_umount_does(mount_kernel: Mount) -> None:
     m = mount_kernel()
-    process = m.volume.pid
     subprocess.run(["fusermount", "-u", m.volume.mountpoint], check=True, timeout=10)
     deadline = time.monotonic() + 10
-    while ProcessIdentity.of(process) is not None and time.monotonic() < deadline:
+    while m.volume.alive() and time.monotonic() < deadline:
         time.sleep(0.01)
     assert not m.volume.alive()
     with pytest.raises(OSError, match="Invalid argument"):

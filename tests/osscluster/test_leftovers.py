@@ -197,14 +197,16 @@ print(run.directory.is_dir())
 
 _RUNNER = """
 import os, pathlib, signal, sys, time
+from osscluster import cloudprocess
 from osscluster.leftovers import Run
 from osscluster.spawner import Spawner
 run = Run.current(pathlib.Path(sys.argv[1]))
 spawner = Spawner.shared(run)
+cloud, clock = cloudprocess.start(spawner)
 place = run.new_directory("place", mode=0o711)
 container = spawner.container("app", str(place), uid=0, gid=0, groups=(), umask=0o22, timeout=10)
 container.open("held", os.O_CREAT | os.O_RDWR)
-print(spawner._process.pid, container.pid, flush=True)
+print(spawner._process.pid, container.pid, cloud.pid, flush=True)
 if sys.argv[2] == "wait":
     time.sleep(60)
 elif sys.argv[2] == "raise":
@@ -227,6 +229,17 @@ def _until(done: Callable[[], bool]) -> None:
     assert done()
 
 
+def test_every_process_of_a_run_is_in_its_record_the_cloud_too(tmp_path: Path) -> None:
+    runner, pids = _start_runner(tmp_path, "wait")
+    (record,) = tmp_path.glob("run-*/record.json")
+    recorded = dict(json.loads(record.read_text())["processes"])
+    assert recorded.keys() == set(pids)
+    assert all(ProcessIdentity(pid, start).alive() for pid, start in recorded.items())
+    assert [Path(f"/proc/{pid}/comm").read_text() for pid in pids] == ["ossvol-spawner\n", "app\n", "ossvol-cloud\n"]
+    runner.kill()
+    runner.communicate(timeout=20)
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_a_killed_runner_leaves_no_process_and_no_file(tmp_path: Path, number: signal.Signals) -> None:
     runner, pids = _start_runner(tmp_path, "wait")
@@ -244,13 +257,15 @@ def test_a_runner_that_ends_by_itself_leaves_nothing(tmp_path: Path, how: str) -
     assert list(tmp_path.glob("run-*")) == []
 
 
-def test_when_runner_and_spawner_are_killed_containers_die_and_the_next_run_removes_the_files(tmp_path: Path) -> None:
-    runner, (spawner, container) = _start_runner(tmp_path, "wait")
+def test_when_runner_and_spawner_are_killed_their_children_die_and_the_next_run_removes_the_files(
+    tmp_path: Path,
+) -> None:
+    runner, (spawner, *children) = _start_runner(tmp_path, "wait")
     os.kill(spawner, signal.SIGSTOP)  # It can't act any more.
     runner.kill()
     runner.communicate(timeout=20)
     os.kill(spawner, signal.SIGKILL)
-    _until(lambda: ProcessIdentity.of(container) is None)
+    _until(lambda: all(ProcessIdentity.of(pid) is None for pid in children))
     assert len(list(tmp_path.glob("run-*"))) == 1
     _until(lambda: ProcessIdentity.of(spawner) is None)
     clean_dead_runs(tmp_path)

@@ -20,8 +20,8 @@ from pathlib import Path
 import pytest
 
 from osscloud.faults import Fault
-from osscloud.service import OssService
 from osscluster import cloudprocess
+from osscluster.cloud import Cloud
 from osscluster.leftovers import Run
 from osscluster.spawner import Spawner
 
@@ -84,9 +84,10 @@ def processes_of(mountpoint: Path) -> list[int]:
 class Lab:
     """A cloud with one bucket, and mounts of it that are gone after the test."""
 
-    def __init__(self, service: OssService, endpoint: str, directory: Path) -> None:
-        self.service = service
-        self.endpoint = endpoint
+    def __init__(self, cloud: Cloud, directory: Path) -> None:
+        self.cloud = cloud
+        self.service = cloud.service
+        self.endpoint = cloud.endpoint
         self.directory = directory
         self.spool = directory / "spool"
         self.spool.mkdir(mode=0o777)
@@ -154,15 +155,14 @@ class Lab:
 
 @pytest.fixture
 def lab() -> Iterator[Lab]:
-    # Not in this process: these tests use the mounts themselves, also while they hold Python's global lock.
+    # Not in this process: these tests use the mounts themselves, maybe while they hold the interpreter lock.
     cloud, _ = cloudprocess.start(Spawner.shared(Run.current()))
-    service = cloud.service
-    service.accounts.create_key(id="AK", secret="SK")
-    service.admin.create_bucket("bkt")
-    service.admin.put("bkt", "f.txt", b"hello")
+    cloud.service.accounts.create_key(id="AK", secret="SK")
+    cloud.admin.create_bucket("bkt")
+    cloud.admin.put("bkt", "f.txt", b"hello")
     with contextlib.closing(cloud), tempfile.TemporaryDirectory(prefix="ossvol-test-") as directory:
         os.chmod(directory, 0o755)
-        made = Lab(service, cloud.endpoint, Path(directory))
+        made = Lab(cloud, Path(directory))
         try:
             yield made
         finally:
@@ -309,6 +309,15 @@ def test_a_refused_mount_leaves_nothing(lab: Lab, bucket: str, version: str, opt
     assert mount_line(path) == ""
     assert processes_of(path) == []
     assert list(lab.spool.iterdir()) == []
+
+
+def test_where_nobody_listens_a_mount_is_refused(lab: Lab) -> None:
+    path = lab.mountpoint()
+    os.kill(lab.cloud.pid, signal.SIGKILL)
+    done = lab.command(path, "-f -o retries=1")
+    assert done.returncode == 1
+    assert "Unable to connect" in done.stdout
+    assert mount_line(path) == ""
 
 
 @pytest.mark.parametrize("version", ["1.91.1", "1.91.4"])

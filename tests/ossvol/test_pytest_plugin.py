@@ -136,6 +136,38 @@ def test_an_application_gets_a_mounted_path_and_the_servers_view_of_it(project: 
 
 
 @pytest.mark.kernel
+def test_an_application_can_start_programs_while_it_has_files_of_the_volume_open(project: pytest.Pytester) -> None:
+    # Until Python 3.11.4 the interpreter lock is held while the child of a vfork closes what it inherited, which is a
+    # FUSE flush; C extensions (here: PyDLL) may hold it in any call.
+    project.makepyfile(
+        """
+        import ctypes
+        import subprocess
+        import sys
+
+        # A process in a call that ossfs does not answer can't even be killed; without ossfs the call fails.
+        WATCHDOG = "import os, sys, time; time.sleep(20); os.kill(int(sys.argv[1]), 9)"
+
+        def test_app(oss_volume):
+            volume = oss_volume()
+            watchdog = subprocess.Popen([sys.executable, "-c", WATCHDOG, str(volume._volume.pid)])
+            with (volume.path / "report.txt").open("wb", buffering=0) as report:
+                report.write(b"half")
+                done = subprocess.run(["cat", volume.path / "report.txt"], capture_output=True, check=True)
+                assert done.stdout == b"half"
+                report.write(b" and half")
+                subprocess.run(["true"], check=True)
+                report.write(b", synced")
+                assert ctypes.PyDLL(None).fsync(report.fileno()) == 0
+            assert volume.bucket.read("report.txt") == b"half and half, synced"
+            watchdog.kill()
+            watchdog.wait()
+        """
+    )
+    project.runpytest_subprocess("--ossvol-via", "kernel", timeout=90).assert_outcomes(passed=1)
+
+
+@pytest.mark.kernel
 def test_the_example_of_the_readme_passes(project: pytest.Pytester) -> None:
     readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     (block,) = re.findall(r"\n(    import os\n(?:    .*\n|\n)*)", readme)
