@@ -10,6 +10,8 @@ import os
 import random
 import re
 import time
+from bisect import bisect_left
+from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import md5
 
@@ -40,6 +42,21 @@ class Operation:
     body: bytes
 
 
+class Greatest:
+    """Of values that come at moments, the greatest that came before one; -1 when none did."""
+
+    def __init__(self, values: Iterable[tuple[float, float]]) -> None:
+        self.moments: list[float] = []
+        self.greatest: list[float] = []
+        for moment, value in sorted(values):
+            self.moments.append(moment)
+            self.greatest.append(max(value, self.greatest[-1] if self.greatest else -1.0))
+
+    def before(self, moment: float) -> float:
+        place = bisect_left(self.moments, moment)
+        return self.greatest[place - 1] if place else -1.0
+
+
 class Anomaly(AssertionError):
     """The history fits no order of its writes."""
 
@@ -58,24 +75,9 @@ def check_versioned(history: list[Operation], versions: list[VersionView]) -> No
         if view.delete_marker != (op.kind == "delete") or (op.kind == "put" and view.etag != op.etag):
             raise Anomaly(f"{view} is not what {op} wrote")
     by_id = {op.version: op for op in writes}
-    # The greatest place among writes that ended before a moment, by bisecting over their ends.
-    ended = sorted((op.ended, order[op.version]) for op in writes)
-    reached: list[tuple[float, int]] = []
-    for moment, place in ended:
-        reached.append((moment, max(place, reached[-1][1] if reached else -1)))
-
-    def settled(moment: float) -> int:
-        low, high = 0, len(reached)
-        while low < high:
-            middle = (low + high) // 2
-            if reached[middle][0] < moment:
-                low = middle + 1
-            else:
-                high = middle
-        return reached[low - 1][1] if low else -1
-
+    settled = Greatest((op.ended, order[op.version]) for op in writes)
     for op in writes:
-        if settled(op.began) > order[op.version]:
+        if settled.before(op.began) > order[op.version]:
             raise Anomaly(f"{op} began after a write that came above it had ended")
     for op in (op for op in history if op.kind == "get"):
         place = -1
@@ -88,31 +90,24 @@ def check_versioned(history: list[Operation], versions: list[VersionView]) -> No
                 raise Anomaly(f"{op} read what was not yet written")
             if (op.status == 404) != (source.kind == "delete") or (op.status == 200 and op.body != source.body):
                 raise Anomaly(f"{op} read other content than {source} wrote")
-        if settled(op.began) > place:
+        if settled.before(op.began) > place:
             raise Anomaly(f"{op} read what had been replaced")
 
 
 def check_unversioned(history: list[Operation]) -> None:
     """Raises Anomaly when a read of one key returns something torn, or something that had been replaced before it."""
     puts = {op.body: op for op in history if op.kind == "put"}
-    writes = [op for op in history if op.kind != "get"]
+    latest = Greatest((op.ended, op.began) for op in history if op.kind != "get")
+    latest_put = Greatest((op.ended, op.began) for op in puts.values())
+    gone = Greatest((op.began, op.ended) for op in history if op.kind == "delete")
     for op in (op for op in history if op.kind == "get"):
-        if op.status == 200:
-            if op.body not in puts:
-                raise Anomaly(f"{op} read what nobody wrote")
-            source = puts[op.body]
-            since = source.ended
-        else:
-            since = min((w.began for w in writes if w.kind == "delete"), default=0.0)
-            deletes = [w for w in writes if w.kind == "delete" and w.began < op.ended]
-            first = min((w.ended for w in writes if w.kind == "put"), default=op.ended)
-            if not deletes and first < op.began:
-                raise Anomaly(f"{op} missed what had been written")
-            since = max((w.ended for w in deletes), default=since)
-            if any(w.kind == "put" and since < w.began and w.ended < op.began for w in writes):
+        if op.status == 404:
+            if latest_put.before(op.began) > gone.before(op.ended):
                 raise Anomaly(f"{op} missed what had been written")
             continue
-        if any(since < w.began and w.ended < op.began for w in writes):
+        if op.body not in puts:
+            raise Anomaly(f"{op} read what nobody wrote")
+        if latest.before(op.began) > puts[op.body].ended:
             raise Anomaly(f"{op} read what had been replaced")
 
 
