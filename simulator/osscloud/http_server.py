@@ -147,6 +147,7 @@ def _lacks_length(headers: Mapping[str, str]) -> bool:
     return not headers.keys() & {"content-length", "transfer-encoding", *bodiless}
 
 
+@lru_cache(maxsize=1024)
 def _parse_caller(value: str) -> Caller | None:
     parts = value.split(";")
     if len(parts) != 5:
