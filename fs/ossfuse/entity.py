@@ -374,7 +374,9 @@ class Entity:
                 self._remote_size = self.size
             self._pages.uploaded()
             self._new = self._dirty = False
-            self.meta_pending = False
+            if not options.nomultipart:
+                # RowFlushNoMultipart forgets it: changes of metadata wait for ever afterwards.
+                self.meta_pending = False
 
     def _load_for_upload(self) -> None:
         if not self._profile.zero_fills_behind_write:
@@ -511,6 +513,13 @@ class OpenFiles:
                 entity.rename(new)
             if moved:
                 self._entities[new] = moved + self._entities.get(new, [])
+
+    def moved(self, old: str, new: str) -> None:
+        """What is open below the directory `old` is below `new` from now on."""
+        with self._lock:
+            below = [path for path in self._entities if path.startswith(old + "/")]
+        for path in below:
+            self.renamed(path, new + path[len(old) :])
 
     def close(self, handle: Handle) -> None:
         """Ends a handle; the last one of an entity drops its local data."""
