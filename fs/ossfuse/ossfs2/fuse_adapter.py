@@ -10,6 +10,7 @@ import os
 from typing import Any
 
 from ossfuse.fuse_adapter import Adapter
+from ossfuse.ossfs2.filesystem import Ossfs2
 
 __all__ = ["Ossfs2Adapter"]
 
@@ -20,6 +21,7 @@ class Ossfs2Adapter(Adapter):
     """An open file stays usable after it was unlinked: libfuse has no path for it then, and none is needed."""
 
     flag_nullpath_ok = True
+    _fs: Ossfs2
 
     def create(self, path: str, mode: int, fi: Any) -> int:
         # libfuse makes mknod(2) of a regular file out of create and release. An open(2) of a 64-bit process has
@@ -27,6 +29,11 @@ class Ossfs2Adapter(Adapter):
         if fi.flags == _MKNOD:
             raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
         return super().create(path, mode, fi)
+
+    def open(self, path: str, fi: Any) -> int:
+        code = super().open(path, fi)
+        fi.keep_cache = int(self._fs.keeps_pages(fi.fh))
+        return code
 
     def read(self, path: str | None, size: int, offset: int, fi: Any) -> bytes:
         return super().read(path or "", size, offset, fi)

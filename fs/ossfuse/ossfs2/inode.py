@@ -28,9 +28,10 @@ ROOT = "/"
 
 @dataclass(slots=True, eq=False)
 class Node:
-    """One inode. kind: its type bits. checked: when its attributes were learned, None: they count no longer. told: until
-    when what the kernel was told counts (only where the kernel is made to forget sooner). stale: gone; it never comes
-    back, a new node takes the name. writer: the one handle that has changed it since its last upload."""
+    """One inode. kind: its type bits. checked: when its attributes were learned, None: they count no longer. told:
+    until when what the kernel was told counts, where the kernel is made to forget at once; None: answers are not kept.
+    shown: what it was told. stale: gone; it never comes back, a new node takes the name. changed: what was read of it
+    is not to be kept at the next open. writer: the one handle that has changed it since its last upload."""
 
     name: str
     parent: Node | None
@@ -39,8 +40,10 @@ class Node:
     mtime: float = 0.0
     etag: str = ""
     checked: float | None = None
-    told: float = 0.0
+    told: float | None = 0.0
+    shown: Attributes | None = None
     stale: bool = False
+    changed: bool = False
     open_count: int = 0
     writer: Writer | None = None
     children: dict[str, Node] = field(default_factory=dict)
@@ -75,8 +78,13 @@ class Node:
         if not self.is_directory:
             self.size, self.mtime, self.checked = size, mtime, now
 
-    def changed_from(self, size: int, mtime: float, etag: str) -> bool:
-        return (self.etag, self.size, self.mtime) != (etag, size, mtime)
+    def meet(self, size: int, mtime: float, etag: str, now: float) -> None:
+        """Takes in what the server says."""
+        if (self.etag, self.size, self.mtime) != (etag, size, mtime):
+            self.changed = True
+        self.etag = etag
+        self.told = self.told or 0.0
+        self.learn(size, mtime, now)
 
 
 class Tree:

@@ -43,8 +43,6 @@ logger = logging.getLogger("ossfuse")
 NAME = "ossfs2"
 LOG_FILE = "ossfs2.log"
 USAGE_ERROR = 255
-LONGEST_TOLD = 1.0
-"""Seconds that the kernel may keep what it is told where time is to be moved by a control socket."""
 
 
 def run(
@@ -90,8 +88,8 @@ class Ossfs2Mount:
 
     argv: without the program's name. environment: variables for the credentials. program: argv[0] as typed. clock: of
     the file system's caches and dates. stdout, stderr: default: those of the process. transport: carries the requests,
-    default: HTTP to the endpoint. rng: of hidden names. told: the kernel is made to forget within a second, and the
-    file system keeps what it told instead, so that time can be moved.
+    default: HTTP to the endpoint. rng: of hidden names. told: the kernel is made to forget at once, and the file
+    system keeps what it told instead, so that time can be moved.
     """
 
     options: MountOptions
@@ -275,10 +273,9 @@ class Ossfs2Mount:
         timeouts = {
             "attr_timeout": options.fuse_attr_timeout,
             "entry_timeout": options.fuse_entry_timeout,
-            "negative_timeout": 0.0 if self._told else options.fuse_negative_timeout,
+            "negative_timeout": options.fuse_negative_timeout,
         }
-        longest = LONGEST_TOLD if self._told else float("inf")
-        named = [f"{name}={min(seconds, longest):g}" for name, seconds in timeouts.items()]
+        named = [f"{name}={0.0 if self._told else seconds:g}" for name, seconds in timeouts.items()]
         return (*options.fuse_options, *named, *(["nonempty"] if options.nonempty else []))
 
     @property

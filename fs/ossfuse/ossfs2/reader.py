@@ -12,32 +12,32 @@ from __future__ import annotations
 
 import errno
 import threading
-from collections import OrderedDict
 
 from ossfuse.errors import RequestFailed, failure
 from ossfuse.ossfs2.client import Ossfs2Client
 from ossfuse.ossfs2.inode import Node
 from ossfuse.ossfs2.options import MountOptions
+from ossfuse.ossfs2.pages import BLOCK, Pages
 from ossfuse.ossfs2.writer import Writer
 
 __all__ = ["Reader"]
 
-BLOCK = 1024 * 1024
-_KEPT_CHUNKS = 4
 _NEAR = BLOCK  # how far from where the last read ended a read may begin and still count as the next one
 
 
 class Reader:
-    """writer: of the same handle, None for a handle that only reads."""
+    """writer: of the same handle, None for a handle that only reads. pages: of all handles of the mount."""
 
-    def __init__(self, node: Node, writer: Writer | None, *, client: Ossfs2Client, options: MountOptions) -> None:
+    def __init__(
+        self, node: Node, writer: Writer | None, *, client: Ossfs2Client, options: MountOptions, pages: Pages
+    ) -> None:
         self._node = node
         self._writer = writer
         self._client = client
         self._options = options
+        self._pages = pages
         self._size = node.size
         self._mtime = node.mtime
-        self._blocks: OrderedDict[int, bytes] = OrderedDict()
         self._next = 0
         self._in_order = 0
         self._lock = threading.Lock()
@@ -51,7 +51,7 @@ class Reader:
                 if offset < self._size:
                     wanted = min(size, self._size - offset)
                     self._prefetch(offset, wanted)
-                    if (data := self._cached(offset, wanted)) is not None:
+                    if (data := self._pages.read(node, offset, wanted)) is not None:
                         return data
             elif self._options.appendable and node.writer is not None and not node.writer.broken:
                 return self._beside(node.writer, size, offset)
@@ -71,11 +71,11 @@ class Reader:
         return data + writer.buffered(max(offset, uploaded), end) if end > uploaded else data
 
     def _changed(self) -> bool:
-        """Takes over what the inode has learned; what was fetched of the old content is dropped then."""
+        """Takes over what the inode has learned; what was read of the old content is dropped then."""
         if (self._node.size, self._node.mtime) == (self._size, self._mtime):
             return False
         self._size, self._mtime = self._node.size, self._node.mtime
-        self._blocks.clear()
+        self._pages.drop(self._node)
         return True
 
     def _read(self, size: int, offset: int) -> bytes:
@@ -83,12 +83,12 @@ class Reader:
             return b""
         wanted = min(size, self._size - offset)
         self._prefetch(offset, wanted)
-        data = self._cached(offset, wanted)
+        data = self._pages.read(self._node, offset, wanted)
         if data is None:
             first = offset - offset % BLOCK
-            self._fetch(first, min(self._size, -(-(offset + wanted) // BLOCK) * BLOCK))
-            data = self._cached(offset, wanted)
-        return data or b""
+            fetched = self._fetch(first, min(self._size, -(-(offset + wanted) // BLOCK) * BLOCK))
+            data = fetched[offset - first : offset - first + wanted]
+        return data
 
     def _prefetch(self, offset: int, wanted: int) -> None:
         if self._next == offset + wanted:
@@ -102,41 +102,21 @@ class Reader:
         self._next = offset + wanted
         if self._in_order >= self._options.sequential_reads:
             missing = offset - offset % BLOCK
-            while missing < offset + wanted and missing // BLOCK in self._blocks:
+            while missing < offset + wanted and self._pages.has(self._node, missing, missing + 1):
                 missing += BLOCK
             if missing < offset + wanted:
                 self._try_fetch(missing, min(self._size, missing - missing % chunk + chunk))
 
     def _try_fetch(self, start: int, end: int) -> None:
-        if all(number in self._blocks for number in range(start // BLOCK, -(-end // BLOCK))):
+        if self._pages.has(self._node, start, end):
             return
         try:
             self._fetch(start, end)
         except RequestFailed:
             return  # nobody waits for what is fetched ahead; who reads it asks again
 
-    def _fetch(self, start: int, end: int) -> None:
+    def _fetch(self, start: int, end: int) -> bytes:
         """start: of a block; end: of a block or of the file."""
         data = self._client.read(self._node.path, start, end - start)
-        for position in range(0, len(data), BLOCK):
-            number = (start + position) // BLOCK
-            self._blocks[number] = data[position : position + BLOCK]
-            self._blocks.move_to_end(number)
-        room = max(_KEPT_CHUNKS * self._options.prefetch_chunk_size, end - start) // BLOCK + 1
-        while len(self._blocks) > room:
-            self._blocks.popitem(last=False)
-
-    def _cached(self, offset: int, size: int) -> bytes | None:
-        pieces = []
-        end = offset + size
-        while offset < end:
-            number, inside = divmod(offset, BLOCK)
-            block = self._blocks.get(number)
-            if block is None:
-                return None
-            piece = block[inside : inside + end - offset]
-            if not piece:
-                return None
-            pieces.append(piece)
-            offset += len(piece)
-        return b"".join(pieces)
+        self._pages.store(self._node, start, data)
+        return data

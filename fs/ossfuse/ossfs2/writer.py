@@ -86,6 +86,7 @@ class Writer:
         if self.dirty:
             self.node.writer = None
             self.node.checked = None
+            self.node.changed = True
 
     # --- write ------------------------------------------------------------------------------------------------------
 
@@ -121,7 +122,7 @@ class Writer:
             raise failure(errno.EFBIG, self.path)
         self._store(data)
         node.size = max(node.size, offset + len(data))
-        node.told = 0.0
+        node.told = None if node.told is None else 0.0
         self._offset = offset + len(data)
         self._mark_dirty()
         return len(data)
@@ -145,6 +146,7 @@ class Writer:
                     self._sent = 0
         except OSError:
             self.broken = True
+            self.node.changed = True
             self._clear()
             raise
 
