@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from ossfuse.profile import Profile
 from ossvol.parity.steps import ACTORS, Sequence, Step
 
-__all__ = ["PER_MOUNT", "generate", "options_for"]
+__all__ = ["OPTION_SETS", "PER_MOUNT", "generate", "options_for"]
 
 PER_MOUNT = 10
 """So many consecutive seeds have the same options and share a mount, each in its own directory; the first of
@@ -56,8 +56,9 @@ _METAS = (
     "mode=0100640",
 )
 
-# What is mounted with, beside allow_other, -s and retries=1 (an attempt more is seconds of waiting). Options that a release lacks are not drawn for it.
-_OPTION_SETS = (
+# What is mounted with, beside allow_other, -s and retries=1 (one attempt more is seconds of waiting). What a release lacks
+# is not drawn for it.
+OPTION_SETS = (
     "",
     "",
     "",
@@ -100,7 +101,7 @@ def options_for(seed: int, profile: Profile) -> str:
     rng = random.Random(f"options {seed // PER_MOUNT}")
     possible = [
         text
-        for text in _OPTION_SETS
+        for text in OPTION_SETS
         if all(word.partition("=")[0] in profile.options | _LIBFUSE for word in text.split(",") if word)
     ]
     chosen = rng.choice(possible)
