@@ -192,7 +192,7 @@ class AttributeRules:
         if listed and found.is_symlink and not self._checked_anyway(size):
             found.mode = (mode & ~stat.S_IFMT(mode)) | stat.S_IFREG
         if found.is_symlink and size == 0 and profile.symlink_target_header:
-            size = _number(headers.get(META + "symlink-target", "").split(":")[1:2], 10)
+            size = _number("".join(headers.get(META + "symlink-target", "").split(":")[1:2]), 10)
         found.size = size
         found.blocks = blocks_of(size)
         return found
@@ -294,6 +294,7 @@ class AttributeRules:
         return modified or 0.0
 
 
+@functools.lru_cache(maxsize=4096)
 def _fractional(text: str) -> float:
     whole, _, fraction = text.partition(".")
     seconds = float(_number(whole, 10))
@@ -301,10 +302,10 @@ def _fractional(text: str) -> float:
     return seconds + _number(fraction, 10) / 1_000_000_000
 
 
-def _number(text: str | list[str], base: int) -> int:
+# The same few modes, owners and times come with every object.
+@functools.lru_cache(maxsize=4096)
+def _number(text: str, base: int) -> int:
     """As strtoll reads a whole string; 0 when it is not one. base 0: 0x and leading 0 count as in C."""
-    if isinstance(text, list):
-        text = text[0] if text else ""
     text = text.strip()
     if base == 0:
         digits = text.lstrip("+-")

@@ -9,16 +9,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, NoReturn
+from collections.abc import Callable, Sequence
+from typing import NoReturn, Protocol
 
 from ossfuse import config
 from ossfuse.profile import DEFAULT_VERSION, UnknownVersion, find
 
-if TYPE_CHECKING:
-    from ossfuse.mount import Mount
-
-__all__ = ["main"]
+__all__ = ["MissingValue", "Serving", "in_background", "main", "take_version"]
 
 VERSION_OPTION = "--ossfs-version"
 FIXED_OPTION = "--fixed"
@@ -31,9 +28,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     environment = config.environment()
     try:
         fixed = _take_fixed(words)
-        version = _take_version(words) or config.version(environment)
+        version = take_version(words) or config.version(environment)
         profile = find(version, fixed=fixed)
-    except (UnknownVersion, _MissingValue) as error:
+    except (UnknownVersion, MissingValue) as error:
         print(f"ossfs-sim: {error}", file=sys.stderr)
         return 2
     from ossfuse.mount import Mount
@@ -44,14 +41,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return code
     if mount.options.foreground:
         return mount.serve()
-    return _in_background(mount)
+    return in_background(mount)
 
 
-class _MissingValue(Exception):
+class MissingValue(Exception):
     """--ossfs-version without its value."""
 
 
-def _take_version(words: list[str]) -> str | None:
+def take_version(words: list[str]) -> str | None:
     """Removes --ossfs-version V or --ossfs-version=V from `words`; the last one counts."""
     found = None
     position = 0
@@ -59,7 +56,7 @@ def _take_version(words: list[str]) -> str | None:
         word = words[position]
         if word == VERSION_OPTION:
             if position + 1 == len(words):
-                raise _MissingValue(f"{VERSION_OPTION} needs a value, for example {VERSION_OPTION} {DEFAULT_VERSION}")
+                raise MissingValue(f"{VERSION_OPTION} needs a value, for example {VERSION_OPTION} {DEFAULT_VERSION}")
             found = words[position + 1]
             del words[position : position + 2]
         elif word.startswith(f"{VERSION_OPTION}="):
@@ -79,7 +76,13 @@ def _take_fixed(words: list[str]) -> bool:
     return found
 
 
-def _in_background(mount: Mount) -> int:
+class Serving(Protocol):
+    """A mount that has been prepared."""
+
+    def serve(self, *, on_mounted: Callable[[], None], detached: bool) -> int: ...
+
+
+def in_background(mount: Serving) -> int:
     """Serves in a process of its own session; returns 0 once it is mounted, or the exit code of a failed attempt."""
     sys.stdout.flush()
     sys.stderr.flush()
@@ -96,7 +99,7 @@ def _in_background(mount: Mount) -> int:
     return os.waitstatus_to_exitcode(status) or 1
 
 
-def _serve_detached(mount: Mount, telling: int) -> NoReturn:
+def _serve_detached(mount: Serving, telling: int) -> NoReturn:
     code = 1
 
     def mounted() -> None:

@@ -119,13 +119,25 @@ class Content:
         keeps = not ignore_modified and entity.modified and size <= entity.size
         entity.reopen(headers, None if keeps else size)
 
-    def read(self, fh: int, size: int, offset: int) -> bytes:
-        entity = self._m.files.handle(fh).entity
+    def _handle(self, path: str, fh: int) -> Handle | None:
+        """The handle, unless its file is known by another path: a file that was not on the server when a directory
+        above it was renamed stays behind under the old name (source: GetExistFdEntity)."""
+        handle = self._m.files.handle(fh)
+        return handle if handle.entity.path == path else None
+
+    def read(self, path: str, fh: int, size: int, offset: int) -> bytes:
+        handle = self._handle(path, fh)
+        if handle is None:
+            raise failure(errno.EIO, path)
+        entity = handle.entity
         return entity.read(offset, size)
 
-    def write(self, fh: int, data: bytes, offset: int) -> int:
+    def write(self, path: str, fh: int, data: bytes, offset: int) -> int:
         m = self._m
-        entity = m.files.handle(fh).entity
+        handle = self._handle(path, fh)
+        if handle is None:
+            raise failure(errno.EIO, path)
+        entity = handle.entity
         written = entity.write(data, offset)
         if not m.profile.size_from_local_file:
             m.cache.grow(entity.path, written)
@@ -174,7 +186,6 @@ class Content:
     def flush(self, ctx: Context, path: str, fh: int) -> None:
         """Every close(2) (source: s3fs_flush). Raises OSError when the upload fails; close(2) returns it."""
         m = self._m
-        handle = m.files.handle(fh)
         m.access.require_parent(ctx, path, os.X_OK)
         try:
             # libfuse 2 leaves the flags of a FLUSH empty, so ossfs takes every descriptor for one that reads.
@@ -183,6 +194,9 @@ class Content:
             if error.errno != errno.ENOENT:
                 raise
             m.access.require_parent(ctx, path, os.W_OK)
+        handle = self._handle(path, fh)
+        if handle is None:
+            return
         entity = handle.entity
         entity.update_times(clear_held=True)
         try:
@@ -195,11 +209,11 @@ class Content:
 
     def fsync(self, path: str, fh: int, datasync: bool) -> None:
         m = self._m
-        handle = m.files.handle(fh)
-        if not datasync:
-            handle.entity.update_times()
+        handle = self._handle(path, fh)
         try:
-            if handle.writable or not m.profile.entity_shared:
+            if handle is not None and not datasync:
+                handle.entity.update_times()
+            if handle is not None and (handle.writable or not m.profile.entity_shared):
                 handle.entity.upload()
         finally:
             m.cache.drop(path)

@@ -6,6 +6,7 @@ of them, whose own lock is never held over a request.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import itertools
 import os
@@ -42,6 +43,9 @@ class Spool:
 
     def create(self) -> IO[bytes]:
         """An anonymous file: gone with its descriptor, however the process ends."""
+        # What tempfile does in the end; its search for a name costs more than the file.
+        with contextlib.suppress(OSError, AttributeError):  # not every disk, not every system has O_TMPFILE
+            return open(os.open(self.directory, os.O_RDWR | os.O_TMPFILE | os.O_CLOEXEC, 0o600), "w+b", buffering=0)
         return tempfile.TemporaryFile(dir=self.directory, prefix="ossfs-", buffering=0)
 
     def clean(self) -> None:
@@ -370,7 +374,9 @@ class Entity:
                 self._remote_size = self.size
             self._pages.uploaded()
             self._new = self._dirty = False
-            self.meta_pending = False
+            if not options.nomultipart:
+                # RowFlushNoMultipart forgets it: changes of metadata wait for ever afterwards.
+                self.meta_pending = False
 
     def _load_for_upload(self) -> None:
         if not self._profile.zero_fills_behind_write:
@@ -507,6 +513,13 @@ class OpenFiles:
                 entity.rename(new)
             if moved:
                 self._entities[new] = moved + self._entities.get(new, [])
+
+    def moved(self, old: str, new: str) -> None:
+        """What is open below the directory `old` is below `new` from now on."""
+        with self._lock:
+            below = [path for path in self._entities if path.startswith(old + "/")]
+        for path in below:
+            self.renamed(path, new + path[len(old) :])
 
     def close(self, handle: Handle) -> None:
         """Ends a handle; the last one of an entity drops its local data."""

@@ -627,6 +627,13 @@ WORDS: Mapping[str, Words] = {
             'chmod of a directory stored as "N" or "N_$folder$" replaces its object',
         ),
     ),
+    "rename_leaves_new_files": Words(
+        _DEFECTS,
+        _either(
+            "what is open below a directory while it is renamed, and not uploaded yet, is lost",
+            "open files move along with a renamed directory",
+        ),
+    ),
     "path_truncate_ignored": Words(
         _DEFECTS,
         _either("truncate(2) of a file that nobody has open does nothing and returns 0", "truncate(2) truncates"),

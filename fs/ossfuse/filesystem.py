@@ -268,14 +268,12 @@ class OssFs:
             return self._content.open(ctx, path, flags)
 
     def read(self, ctx: Context, path: str, fh: int, size: int, offset: int) -> bytes:
-        del path
         with self._calling(ctx, "read"):
-            return self._content.read(fh, size, offset)
+            return self._content.read(path, fh, size, offset)
 
     def write(self, ctx: Context, path: str, fh: int, data: bytes, offset: int) -> int:
-        del path
         with self._calling(ctx, "write"):
-            return self._content.write(fh, data, offset)
+            return self._content.write(path, fh, data, offset)
 
     def truncate(self, ctx: Context, path: str, size: int, fh: int | None = None) -> None:
         """fh is ignored: libfuse 2 hands ossfs nothing but the path."""

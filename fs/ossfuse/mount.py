@@ -50,7 +50,7 @@ from ossfuse.passwd import CredentialsError, load
 from ossfuse.profile import CheckTime, CheckWording, Profile, find
 from ossfuse.utility import run as run_utility
 
-__all__ = ["Control", "CountingTransport", "Mount", "run"]
+__all__ = ["Control", "Controlled", "CountingTransport", "Mount", "run"]
 
 logger = logging.getLogger("ossfuse")
 logger.addHandler(logging.NullHandler())
@@ -630,6 +630,16 @@ def _background_thread(name: str, target: Callable[[], None]) -> threading.Threa
     return thread
 
 
+class Controlled(Protocol):
+    """What a control socket asks of a mount."""
+
+    @property
+    def clock(self) -> AdjustableClock: ...
+    def advance(self, seconds: float) -> None: ...
+    def statistics(self) -> dict[str, object]: ...
+    def open_files(self) -> list[dict[str, object]]: ...
+
+
 class Control:
     """The control socket: a UNIX stream socket, one JSON object a line each way.
 
@@ -637,7 +647,7 @@ class Control:
     true and the result, or "ok": false and "error". Readable by the mount's owner only.
     """
 
-    def __init__(self, path: str, mount: Mount) -> None:
+    def __init__(self, path: str, mount: Controlled) -> None:
         self._path = path
         self._mount = mount
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

@@ -100,7 +100,7 @@ class Namespace:
             outcome = self._delete(path)
             m.cache.drop(path)
         if m.lookup.folder_object_exists(path):
-            outcome = self._delete(path if FOLDER_SUFFIX in path else path + FOLDER_SUFFIX)
+            outcome = self._delete(path + FOLDER_SUFFIX)  # also of a path that ends in it
         if outcome is not None:
             raise outcome
 
@@ -164,8 +164,7 @@ class Namespace:
         if target is None:
             if m.profile.symlink_target_header:
                 found = m.lookup.find(path)  # s3fs_readlink of 1.91 asks, and get_local_fent asks again
-            mtime = found.attributes.mtime if found.attributes.is_symlink else None
-            size = found.attributes.size
+            mtime, size = found.attributes.mtime, found.attributes.size
             handle = m.files.open(
                 path,
                 lambda: m.entity(path, found.headers, size, mtime, temporary=found.attributes.is_symlink),
@@ -304,6 +303,8 @@ class Namespace:
             if self._m.profile.rename_directory_errno_mapped:
                 raise
             raise failure(errno.EIO, old) from error
+        if not self._m.profile.rename_leaves_new_files:
+            self._m.files.moved(old, new)
 
     def _moves(self, old: str, new: str) -> tuple[_Move | None, list[_Move]]:
         """The directory itself, and everything that moves in byte order of the old names (source: add_mvnode)."""

@@ -224,6 +224,7 @@ class Profile:
     zero_fills_behind_write: bool = False  # 1.80.6: partial overwrite zero-fills what lies behind it, measured
     # 1.91, measured: chmod, chown, utimens, setxattr of a directory whose object is "N" or "N_$folder$" end it
     old_directory_metadata_crashes: bool = True
+    rename_leaves_new_files: bool = True  # measured: what is open below a renamed directory and not uploaded is lost
     path_truncate_ignored: bool = True  # 1.91: truncate(2) of a file nobody has open does nothing, measured
 
     # --- namespace and metadata (source: s3fs_mkdir, s3fs_rename, s3fs_chmod ...; measured) ---
@@ -590,6 +591,7 @@ def without_defects(profile: Profile) -> Profile:
         profile,
         zero_fills_behind_write=False,
         path_truncate_ignored=False,
+        rename_leaves_new_files=False,
         old_directory_metadata_crashes=False,
         negative_cache_any_failure=False,
         forbidden_head_exists=False,

@@ -152,6 +152,7 @@ def _lacks_length(headers: Mapping[str, str]) -> bool:
     )
 
 
+@lru_cache(maxsize=1024)
 def _parse_caller(value: str) -> Caller | None:
     parts = value.split(";")
     if len(parts) != 5:

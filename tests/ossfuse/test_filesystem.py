@@ -562,3 +562,18 @@ def test_the_prefix_is_in_front_of_every_key(ossfs) -> None:
     volume.fs.rename(ROOT, "/g", "/h")
     volume.fs.mkdir(ROOT, "/d", 0o755)
     assert volume.keys() == ["a/b/d/", "a/b/f", "a/b/h", "other"]
+
+
+@pytest.mark.parametrize(("fixed", "body"), [(False, None), (True, b"data")])
+def test_a_new_file_below_a_directory_that_is_renamed_is_lost_unless_fixed(ossfs, fixed, body) -> None:
+    volume = ossfs("1.91.10", fixed=fixed)
+    volume.fs.mkdir(ROOT, "/d", 0o755)
+    fh = volume.fs.create(ROOT, "/d/f", 0o644, os.O_WRONLY)
+    volume.fs.write(ROOT, "/d/f", fh, b"data", 0)
+    volume.fs.rename(ROOT, "/d", "/e")
+    if not fixed:
+        assert errno_of(lambda: volume.fs.write(ROOT, "/e/f", fh, b"more", 4)) == "EIO"
+    volume.fs.flush(ROOT, "/e/f", fh)
+    volume.fs.release(ROOT, "/e/f", fh)
+    found = volume.object("e/f")
+    assert (found.read() if found else None) == body

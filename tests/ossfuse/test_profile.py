@@ -69,6 +69,7 @@ def test_without_defects_keeps_everything_but_the_defects() -> None:
         "zero_fills_behind_write",
         "negative_cache_any_failure",
         "rename_flushes_source",
+        "rename_leaves_new_files",
         "aborts_failed_upload",
         "disk_cache_by_inode",
         "disk_cache_size_checked",

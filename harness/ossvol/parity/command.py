@@ -256,7 +256,7 @@ def compare_binary(
     run = _Run(path, version, steps=steps, known=load())
     report = run.report
     started = time.perf_counter()
-    with Pair(path, version, run.known) as pair:
+    with Pair.of_binary(path, version, run.known) as pair:
         if replay:
             run.replay(pair, Sequence.parse(replay))
             parts = set()

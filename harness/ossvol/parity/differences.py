@@ -17,7 +17,7 @@ import yaml
 from ossvol.parity.comparison import Difference
 from ossvol.scenario.vocabulary import VersionRange
 
-__all__ = ["FILE", "Known", "explanation", "load"]
+__all__ = ["FILE", "Known", "explanation", "load", "runs"]
 
 FILE = Path(__file__).with_name("differences.yaml")
 _PATTERNS = ("kind", "step", "options", "real", "simulated")
@@ -58,8 +58,18 @@ class Known:
 @cache
 def load() -> tuple[Known, ...]:
     """Every entry, in the order of the file. Raises ValueError for a file that is not well-formed."""
-    entries = yaml.safe_load(FILE.read_text("utf-8")) or []
-    return tuple(_known(entry) for entry in entries)
+    return tuple(_known(entry) for entry in _data()["differences"])
+
+
+def runs() -> list[dict[str, object]]:
+    """The last full run of each release: release, date, and the figures of its report."""
+    return [dict(run) for run in _data()["runs"]]
+
+
+@cache
+def _data() -> dict[str, list[dict[str, object]]]:
+    data: dict[str, list[dict[str, object]]] = yaml.safe_load(FILE.read_text("utf-8"))
+    return data
 
 
 def _known(entry: dict[str, object]) -> Known:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from ossfuse.profile import Profile
 from ossvol.parity.steps import ACTORS, Sequence, Step
 
-__all__ = ["PER_MOUNT", "generate", "options_for"]
+__all__ = ["OPTION_SETS", "PER_MOUNT", "generate", "options_for"]
 
 PER_MOUNT = 10
 """So many consecutive seeds have the same options and share a mount, each in its own directory; the first of
@@ -58,7 +58,7 @@ _METAS = (
 
 # What is mounted with, beside allow_other, -s and retries=1 (an attempt more is seconds of waiting). Options that a
 # release lacks are not drawn for it.
-_OPTION_SETS = (
+OPTION_SETS = (
     "",
     "",
     "",
@@ -101,7 +101,7 @@ def options_for(seed: int, profile: Profile) -> str:
     rng = random.Random(f"options {seed // PER_MOUNT}")
     possible = [
         text
-        for text in _OPTION_SETS
+        for text in OPTION_SETS
         if all(word.partition("=")[0] in profile.options | _LIBFUSE for word in text.split(",") if word)
     ]
     chosen = rng.choice(possible)

@@ -26,6 +26,8 @@ __all__ = [
     "OPTIONS",
     "ORIGINS",
     "Cell",
+    "blocks",
+    "cells",
     "check_matrix",
     "expected",
     "measure",
@@ -160,9 +162,16 @@ def _prepare(bench: Bench, place: str, origin: Origin) -> None:
 @cache
 def expected(version: str) -> Mapping[Cell, str]:
     """What the data says for a release; empty for one that it does not have."""
-    for block in yaml.load(FILE.read_text("utf-8"), yaml.CSafeLoader):
-        if version in block["versions"]:
-            return MappingProxyType(
+    return next((found for versions, found in blocks() if version in versions), MappingProxyType({}))
+
+
+@cache
+def blocks() -> tuple[tuple[tuple[str, ...], Mapping[Cell, str]], ...]:
+    """The data: releases that answer alike, and their answers."""
+    return tuple(
+        (
+            tuple(block["versions"]),
+            MappingProxyType(
                 {
                     Cell(options, origin, operation, actor): answer
                     for options, origins in block["options"].items()
@@ -170,8 +179,10 @@ def expected(version: str) -> Mapping[Cell, str]:
                     for operation, answers in operations.items()
                     for actor, answer in zip(ACTORS, answers.split(), strict=True)
                 }
-            )
-    return MappingProxyType({})
+            ),
+        )
+        for block in yaml.load(FILE.read_text("utf-8"), yaml.CSafeLoader)
+    )
 
 
 def check_matrix(bench: Bench, version: str) -> tuple[int, list[Difference]]:
@@ -188,20 +199,20 @@ def check_matrix(bench: Bench, version: str) -> tuple[int, list[Difference]]:
 
 def render(answers: Sequence[tuple[Sequence[str], Mapping[Cell, str]]]) -> str:
     """The text of `permissions.yaml`. answers: releases and their cells; equal ones are written once."""
-    blocks: list[tuple[list[str], Mapping[Cell, str]]] = []
+    alike: list[tuple[list[str], Mapping[Cell, str]]] = []
     for versions, found in answers:
-        for have, known in blocks:
+        for have, known in alike:
             if known == found:
                 have.extend(versions)
                 break
         else:
-            blocks.append((list(versions), found))
+            alike.append((list(versions), found))
     lines = [
         "# The permissions matrix: mount options, origin of the object, operation: answers for root, for 1000:1001 and",
         "# for 2000:2001 with the further group 1001. Measured on the real binaries of the releases named;",
         "# releases that answer alike share a block. What the words mean: ossvol/parity/matrix.py.",
     ]
-    for versions, found in blocks:
+    for versions, found in alike:
         lines.append(f"- versions: [{', '.join(repr(v) for v in versions)}]".replace("'", '"'))
         lines.append("  options:")
         for options in OPTIONS:

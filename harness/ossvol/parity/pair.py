@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable
 from collections.abc import Sequence as Seq
 from dataclasses import dataclass, field
 
-from osscluster.engine import make_engine
+from osscluster.engine import KernelEngine, make_engine
 from ossvol.parity.comparison import Difference, compare, compare_step
 from ossvol.parity.differences import Known, explanation
-from ossvol.parity.replay import Bench, Shown
+from ossvol.parity.replay import Bench
 from ossvol.parity.steps import Sequence
 
 __all__ = ["Pair", "Verdict", "shrink"]
@@ -34,22 +34,19 @@ class Verdict:
 
 
 class Pair:
-    """Close it, or use it as a context manager."""
+    """known: what explains a difference. Closes both benches; close it, or use it as a context manager."""
 
-    def __init__(self, ossfs: str, version: str, known: Seq[Known]) -> None:
-        self.version = version
+    def __init__(self, real: Bench, simulated: Bench, known: Seq[Known]) -> None:
+        self.real = real
+        self.simulated = simulated
         self._known = known
         self._options: str | None = None
         self._count = 0
-        self._benches: list[Bench] = []
-        try:
-            for binary in (ossfs, None):
-                engine = make_engine("kernel", ossfs=binary)
-                engine.call_timeout = _CALL_SECONDS  # type: ignore[union-attr]  # made via kernel
-                self._benches.append(Bench(engine, version))
-        except BaseException:
-            self.close()
-            raise
+
+    @classmethod
+    def of_binary(cls, ossfs: str, version: str, known: Seq[Known]) -> Pair:
+        """A real binary and the simulation of `version`, both on kernel mounts. Raises EnvironmentMissing."""
+        return cls(_bench(ossfs, version), _bench(None, version), known)
 
     def __enter__(self) -> Pair:
         return self
@@ -58,12 +55,8 @@ class Pair:
         self.close()
 
     @property
-    def real(self) -> Bench:
-        return self._benches[0]
-
-    @property
-    def simulated(self) -> Bench:
-        return self._benches[1]
+    def _benches(self) -> tuple[Bench, Bench]:
+        return self.real, self.simulated
 
     def close(self) -> None:
         """Ends both."""
@@ -94,14 +87,10 @@ class Pair:
         self._judge(verdict, sequence, compare(*traces))
         return verdict
 
-    def compare_shown(self, verdict: Verdict, options: str, real: Shown, simulated: Shown) -> None:
-        """Judges one step that was made outside a sequence."""
-        self._judge(verdict, Sequence(options, ()), compare_step(real, simulated))
-
     def _judge(self, verdict: Verdict, sequence: Sequence, differences: Iterable[Difference]) -> bool:
         """False when what follows does not count."""
         for difference in differences:
-            entry = explanation(difference, self._known, version=self.version, options=sequence.options)
+            entry = explanation(difference, self._known, version=self.real.version, options=sequence.options)
             if entry is None:
                 verdict.unexplained.append(difference)
                 continue
@@ -109,6 +98,13 @@ class Pair:
             if entry.ends:
                 return False
         return True
+
+
+def _bench(ossfs: str | None, version: str) -> Bench:
+    engine = make_engine("kernel", ossfs=ossfs)
+    if isinstance(engine, KernelEngine):
+        engine.call_timeout = _CALL_SECONDS
+    return Bench(engine, version)
 
 
 def shrink(sequence: Sequence, fails: Callable[[Sequence], bool], *, budget: int = 120) -> Sequence:

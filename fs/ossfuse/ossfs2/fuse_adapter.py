@@ -1,0 +1,48 @@
+"""`Ossfs2` on mfusepy: what its own, low-level binding does otherwise than libfuse's high level.
+
+Threads as for `ossfuse.fuse_adapter`.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import Any
+
+from ossfuse.fuse_adapter import Adapter
+from ossfuse.ossfs2.filesystem import Ossfs2
+
+__all__ = ["Ossfs2Adapter"]
+
+_MKNOD = os.O_CREAT | os.O_EXCL | os.O_WRONLY
+
+
+class Ossfs2Adapter(Adapter):
+    """An open file stays usable after it was unlinked: libfuse has no path for it then, and none is needed."""
+
+    flag_nullpath_ok = True
+    _fs: Ossfs2
+
+    def create(self, path: str, mode: int, fi: Any) -> int:
+        # libfuse makes mknod(2) of a regular file out of create and release. An open(2) of a 64-bit process has
+        # O_LARGEFILE in its flags, which tells the two apart.
+        if fi.flags == _MKNOD:
+            raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+        return super().create(path, mode, fi)
+
+    def open(self, path: str, fi: Any) -> int:
+        code = super().open(path, fi)
+        fi.keep_cache = int(self._fs.keeps_pages(fi.fh))
+        return code
+
+    def read(self, path: str | None, size: int, offset: int, fi: Any) -> bytes:
+        return super().read(path or "", size, offset, fi)
+
+    def write(self, path: str | None, data: bytes, offset: int, fi: Any) -> int:
+        return super().write(path or "", data, offset, fi)
+
+    def flush(self, path: str | None, fi: Any) -> int:
+        return super().flush(path or "", fi)
+
+    def fsync(self, path: str | None, datasync: int, fi: Any) -> int:
+        return super().fsync(path or "", datasync, fi)
