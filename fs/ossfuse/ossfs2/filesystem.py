@@ -343,8 +343,8 @@ class Ossfs2:
             self._names.known(path)
 
     def readdir(self, ctx: Context, path: str) -> list[tuple[str, Attributes | None]]:
-        """Files that are being written first, then the listing, 100 keys a page. What is no file name (empty, "..", above
-        255 bytes) is left out; a file and a directory of one name are both there."""
+        """Files that are being written first, then the listing, 100 keys a page. What is no file name (empty, "..",
+        above 255 bytes) is left out; a file and a directory of one name are both there."""
         with self._calling(ctx, "readdir"):
             node = self._names.known(path)
             found = self._directory.list(node, path)
