@@ -300,12 +300,12 @@ class Entity:
         fd = self._local()
         self._stored = self._clock.now()
         if not parallel or self._options.nomultipart:
-            _write_all(fd, self._get(start, size), start)
+            self._fetch(fd, start, size)
             return
 
         def job(begin: int, stop: int) -> Callable[[int | None], bool]:
             def fetch(attempts: int | None) -> bool:
-                _write_all(fd, self._get(begin, stop - begin, attempts), begin)
+                self._fetch(fd, begin, stop - begin, attempts)
                 return True
 
             return fetch
@@ -317,9 +317,9 @@ class Entity:
             if not well or not all(done):
                 raise RequestFailed(errno.EIO, self.path)
 
-    def _get(self, start: int, size: int, attempts: int | None = None) -> bytes:
+    def _fetch(self, fd: int, start: int, size: int, attempts: int | None = None) -> None:
         digest = self.headers.get(CUSTOMER_KEY_DIGEST, "")
-        return self._client.get(self.path, start, size, attempts=attempts, customer_key=digest)
+        self._client.download(self.path, start, size, fd, attempts=attempts, customer_key=digest)
 
     def write(self, data: bytes, start: int) -> int:
         """Writes into the local file. Raises OSError (ENOSPC: the disk of the spool is full)."""

@@ -23,7 +23,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol, TextIO
+from typing import Protocol, TextIO, cast
 
 from osscloud.clock import AdjustableClock
 from osscloud.message import Request, Response, Transport
@@ -34,7 +34,7 @@ from ossfuse.entity import existing_directory
 from ossfuse.errors import MountCheckFailed
 from ossfuse.filesystem import Context, OssFs
 from ossfuse.fuse_adapter import Adapter, LibfuseMissing, XattrAdapter, load_binding, serve
-from ossfuse.http_transport import HttpTransport
+from ossfuse.http_transport import HttpTransport, Sink
 from ossfuse.mime import MimeTable
 from ossfuse.options import (
     ILLEGAL_IN_BUCKET,
@@ -131,12 +131,15 @@ class CountingTransport:
         self._methods: Counter[str] = Counter()
         self._operations: Counter[str] = Counter()
         self.concurrent = bool(getattr(transport, "concurrent", False))
+        self.pours = bool(getattr(transport, "pours", False))
 
-    def send(self, request: Request) -> Response:
+    def send(self, request: Request, sink: Sink | None = None) -> Response:
         with self._lock:
             self._methods[request.method] += 1
             self._operations[request.caller.operation if request.caller else "mount"] += 1
-        return self._transport.send(request)
+        if sink is None:
+            return self._transport.send(request)
+        return cast(HttpTransport, self._transport).send(request, sink)
 
     def counts(self) -> dict[str, dict[str, int]]:
         """{"methods": {"HEAD": 3}, "operations": {"getattr": 3}}"""
