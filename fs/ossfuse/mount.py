@@ -154,7 +154,7 @@ class Mount:
     the file system's caches and dates. mime_text: content of the mime.types file, None: the file itself is read.
     stdin, stdout, stderr: default: those of the process. transport: carries the requests, default: HTTP to the command
     line's url. rng: of the waits between retries. spool: where local data goes instead of tmpdir=. log: where messages
-    go without -f and logfile=, default: syslog.
+    go without -f and logfile=, default: syslog. on_fatal: called where the real process dies, default: this one does.
     """
 
     options: MountOptions
@@ -175,8 +175,10 @@ class Mount:
         rng: random.Random | None = None,
         spool: str | None = None,
         log: TextIO | None = None,
+        on_fatal: Callable[[], None] | None = None,
     ) -> None:
         self.profile = profile
+        self._on_fatal = on_fatal or _die
         self.clock = clock or AdjustableClock()
         self._argv = argv
         self._environment = environment
@@ -244,7 +246,7 @@ class Mount:
             credentials=credentials,
             clock=self.clock,
             rng=self._rng,
-            on_fatal=_die,
+            on_fatal=self._on_fatal,
         )
         if options.utility:
             self._say_notice()
