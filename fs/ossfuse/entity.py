@@ -234,12 +234,26 @@ class Entity:
     def read(self, start: int, size: int) -> bytes:
         """Bytes at `start`, fewer at the end of the file. Raises OSError."""
         with self.lock:
-            if start >= self.size or size <= 0:
-                return b""
-            missing = self._pages.missing(start, start + size)
-            if missing and (direct := self._fetch_window(start, size)) is not None:
-                return direct[: self.size - start]
-            return os.pread(self._local(), min(size, self.size - start), start)
+            answer = self._answer(start, size)
+            return os.pread(self._local(), min(size, self.size - start), start) if answer is None else answer
+
+    def read_into(self, start: int, target: memoryview) -> int:
+        """As `read`, without a copy between; how many bytes there were."""
+        with self.lock:
+            answer = self._answer(start, len(target))
+            if answer is None:
+                return os.preadv(self._local(), [target[: self.size - start]], start)
+        target[: len(answer)] = answer
+        return len(answer)
+
+    def _answer(self, start: int, size: int) -> bytes | None:
+        """What a read gets that the local file does not answer; None where it does, by now at least."""
+        if start >= self.size or size <= 0:
+            return b""
+        if not self._pages.missing(start, start + size):
+            return None
+        direct = self._fetch_window(start, size)
+        return None if direct is None else direct[: self.size - start]
 
     def _fetch_window(self, start: int, size: int) -> bytes | None:
         """Loads what a read needs and a window behind it; or answers the read itself where that failed."""
@@ -321,7 +335,7 @@ class Entity:
         digest = self.headers.get(CUSTOMER_KEY_DIGEST, "")
         self._client.download(self.path, start, size, fd, attempts=attempts, customer_key=digest)
 
-    def write(self, data: bytes, start: int) -> int:
+    def write(self, data: bytes | memoryview, start: int) -> int:
         """Writes into the local file. Raises OSError (ENOSPC: the disk of the spool is full)."""
         with self.lock:
             if self._spool.cache is not None and self._profile.entity_shared and not self._spool.has_room(len(data)):
@@ -419,7 +433,7 @@ def _numbered(pieces: Iterable[tuple[int, int, bool]], copy_size: int) -> list[P
     return parts
 
 
-def _write_all(fd: int, data: bytes, offset: int) -> None:
+def _write_all(fd: int, data: bytes | memoryview, offset: int) -> None:
     view = memoryview(data)
     while view:
         written = os.pwrite(fd, view, offset)
