@@ -138,7 +138,8 @@ def _object_rows(document: Document, bucket: Bucket, page: Page, *, owned: bool)
 def _make_token(last: str) -> str:
     """An opaque continuation token: the position, with a checksum so that other texts are recognised.
 
-    No character of it is escaped in a URL, as in OSS's tokens: ossfs2 signs the escaped one with V1 (measured, 2.0.7)."""
+    No character of it is escaped in a URL, as in OSS's tokens: ossfs2 signs the escaped one with V1 (measured, 2.0.7).
+    """
     position = last.encode()
     return urlsafe_b64encode(sha1(position, usedforsecurity=False).digest()[:6] + position).decode().rstrip("=")
 
