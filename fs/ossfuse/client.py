@@ -14,6 +14,7 @@ import contextvars
 import errno
 import functools
 import hashlib
+import os
 import random
 import re
 import socket
@@ -23,7 +24,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Protocol, TypeVar, cast
 from urllib.parse import quote, urlsplit
 
 from osscloud.clock import Clock
@@ -43,6 +44,7 @@ __all__ = ["CALLER", "ObjectClient", "Part", "calling", "element_text", "encode"
 T = TypeVar("T")
 Params = Sequence[tuple[str, str]]
 
+_BUFFERS = (bytes, bytearray, memoryview)
 MAX_REDIRECTS = 20
 REDIRECTS = frozenset((301, 302, 303, 307, 308))
 MAX_KEY = 1024
@@ -76,6 +78,35 @@ class Part:
     copied: bool = False
 
 
+class Pouring(Protocol):
+    """A transport with a true attribute `pours`: it hands a body over as it comes in; the answer has none then."""
+
+    def send(self, request: Request, sink: _FileRange | None = None) -> Response: ...
+
+
+class _LocalFailure(Exception):
+    """What a download was written to failed, so asking the server again is of no use. The cause is the OSError."""
+
+
+@dataclass(frozen=True, slots=True)
+class _FileRange:
+    """Where a download goes. room: how much of it fits."""
+
+    fd: int
+    start: int
+    room: int
+
+    def write(self, position: int, piece: memoryview) -> None:
+        offset = self.start + position
+        while piece:
+            try:
+                written = os.pwrite(self.fd, piece, offset)
+            except OSError as error:
+                raise _LocalFailure from error
+            piece = piece[written:]
+            offset += written
+
+
 def encode(text: str) -> str:
     """Percent-encoding of ossfs: letters, digits and "/.-_~" stay."""
     return quote(text.encode("utf-8", "surrogateescape"), safe="/.-_~") if _UNSAFE.search(text) else text
@@ -104,6 +135,7 @@ class ObjectClient:
         self._rng = rng
         self._on_fatal = on_fatal
         self._concurrent = bool(getattr(transport, "concurrent", False))
+        self._pouring = cast(Pouring, transport) if getattr(transport, "pours", False) else None
         self.host = options.url
         self._by_path = options.use_path_request_style
         self._agent = "" if options.noua else profile.user_agent + options.instance_name
@@ -178,14 +210,42 @@ class ObjectClient:
         """Bytes of an object. size 0: no Range. stream: the direct read of 1.91. An answer longer than `size`, an error
         document too, does not fit where ossfs wants to put it: curl's write error, which is tried again. customer_key:
         MD5 of the key that the object is encrypted with, as HEAD told."""
-        headers = {"range": f"bytes={start}-{start + size - 1}"} if size else {}
+        headers = self._get_headers(start, size, customer_key)
         if stream:
             headers["x-oss-range-behavior"] = "standard"
+        return self._perform("GET", path, headers=headers, attempts=attempts, room=size).read()
+
+    def download(
+        self,
+        path: str,
+        start: int,
+        size: int,
+        fd: int,
+        *,
+        attempts: int | None = None,
+        customer_key: str = "",
+    ) -> None:
+        """As `get`, into a file, at the same place as in the object. size is not 0. Raises OSError of the file too."""
+        headers = self._get_headers(start, size, customer_key)
+        target = _FileRange(fd, start, size)
+        try:
+            response = self._perform("GET", path, headers=headers, attempts=attempts, room=size, target=target)
+            position = 0
+            for piece in (response.body,) if isinstance(response.body, _BUFFERS) else response.body.chunks():
+                target.write(position, memoryview(piece))
+                position += len(piece)
+        except _LocalFailure as failed:
+            if isinstance(failed.__cause__, OSError):
+                raise failed.__cause__ from None
+            raise
+
+    def _get_headers(self, start: int, size: int, customer_key: str) -> Headers:
+        headers = {"range": f"bytes={start}-{start + size - 1}"} if size else {}
         for key in self._options.sse_keys:
             if customer_key and key.digest == customer_key:
                 headers |= customer_headers(key)
         self._limit_traffic(headers, self._options.download_traffic_limit)
-        return self._perform("GET", path, headers=headers, attempts=attempts, room=size).read()
+        return headers
 
     def list_objects(
         self, path: str, *, delimiter: str = "/", max_keys: int = 1000, marker: str = "", token: str = ""
@@ -456,6 +516,7 @@ class ObjectClient:
         attempts: int | None = None,
         trusted_redirects: bool = False,
         room: int | None = None,
+        target: _FileRange | None = None,
     ) -> Response:
         """Sends until there is an answer that counts (source: S3fsCurl::RequestPerform)."""
         key = self.key(path) if key is None else key
@@ -464,7 +525,11 @@ class ObjectClient:
         for attempt in range(limit):
             request = self._build(method, key, params, headers or {}, body)
             try:
-                response = self._follow(self._transport.send(request), request, trusted=trusted_redirects)
+                if target is not None and self._pouring is not None:
+                    response = self._pouring.send(request, target)
+                else:
+                    response = self._transport.send(request)
+                response = self._follow(response, request, trusted=trusted_redirects)
             except OSError as error:
                 last = RequestFailed(errno.EIO, path, cause=error)
                 if isinstance(error, ssl.SSLCertVerificationError):

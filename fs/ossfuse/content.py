@@ -132,7 +132,13 @@ class Content:
         entity = handle.entity
         return entity.read(offset, size)
 
-    def write(self, path: str, fh: int, data: bytes, offset: int) -> int:
+    def read_into(self, path: str, fh: int, target: memoryview, offset: int) -> int:
+        handle = self._handle(path, fh)
+        if handle is None:
+            raise failure(errno.EIO, path)
+        return handle.entity.read_into(offset, target)
+
+    def write(self, path: str, fh: int, data: bytes | memoryview, offset: int) -> int:
         m = self._m
         handle = self._handle(path, fh)
         if handle is None:

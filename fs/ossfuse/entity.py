@@ -234,12 +234,26 @@ class Entity:
     def read(self, start: int, size: int) -> bytes:
         """Bytes at `start`, fewer at the end of the file. Raises OSError."""
         with self.lock:
-            if start >= self.size or size <= 0:
-                return b""
-            missing = self._pages.missing(start, start + size)
-            if missing and (direct := self._fetch_window(start, size)) is not None:
-                return direct[: self.size - start]
-            return os.pread(self._local(), min(size, self.size - start), start)
+            answer = self._answer(start, size)
+            return os.pread(self._local(), min(size, self.size - start), start) if answer is None else answer
+
+    def read_into(self, start: int, target: memoryview) -> int:
+        """As `read`, without a copy between; how many bytes there were."""
+        with self.lock:
+            answer = self._answer(start, len(target))
+            if answer is None:
+                return os.preadv(self._local(), [target[: self.size - start]], start)
+        target[: len(answer)] = answer
+        return len(answer)
+
+    def _answer(self, start: int, size: int) -> bytes | None:
+        """What a read gets that the local file does not answer; None where it does, by now at least."""
+        if start >= self.size or size <= 0:
+            return b""
+        if not self._pages.missing(start, start + size):
+            return None
+        direct = self._fetch_window(start, size)
+        return None if direct is None else direct[: self.size - start]
 
     def _fetch_window(self, start: int, size: int) -> bytes | None:
         """Loads what a read needs and a window behind it; or answers the read itself where that failed."""
@@ -300,12 +314,12 @@ class Entity:
         fd = self._local()
         self._stored = self._clock.now()
         if not parallel or self._options.nomultipart:
-            _write_all(fd, self._get(start, size), start)
+            self._fetch(fd, start, size)
             return
 
         def job(begin: int, stop: int) -> Callable[[int | None], bool]:
             def fetch(attempts: int | None) -> bool:
-                _write_all(fd, self._get(begin, stop - begin, attempts), begin)
+                self._fetch(fd, begin, stop - begin, attempts)
                 return True
 
             return fetch
@@ -317,11 +331,11 @@ class Entity:
             if not well or not all(done):
                 raise RequestFailed(errno.EIO, self.path)
 
-    def _get(self, start: int, size: int, attempts: int | None = None) -> bytes:
+    def _fetch(self, fd: int, start: int, size: int, attempts: int | None = None) -> None:
         digest = self.headers.get(CUSTOMER_KEY_DIGEST, "")
-        return self._client.get(self.path, start, size, attempts=attempts, customer_key=digest)
+        self._client.download(self.path, start, size, fd, attempts=attempts, customer_key=digest)
 
-    def write(self, data: bytes, start: int) -> int:
+    def write(self, data: bytes | memoryview, start: int) -> int:
         """Writes into the local file. Raises OSError (ENOSPC: the disk of the spool is full)."""
         with self.lock:
             if self._spool.cache is not None and self._profile.entity_shared and not self._spool.has_room(len(data)):
@@ -419,7 +433,7 @@ def _numbered(pieces: Iterable[tuple[int, int, bool]], copy_size: int) -> list[P
     return parts
 
 
-def _write_all(fd: int, data: bytes, offset: int) -> None:
+def _write_all(fd: int, data: bytes | memoryview, offset: int) -> None:
     view = memoryview(data)
     while view:
         written = os.pwrite(fd, view, offset)

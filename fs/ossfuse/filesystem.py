@@ -271,7 +271,13 @@ class OssFs:
         with self._calling(ctx, "read"):
             return self._content.read(path, fh, size, offset)
 
-    def write(self, ctx: Context, path: str, fh: int, data: bytes, offset: int) -> int:
+    def read_into(self, ctx: Context, path: str, fh: int, target: memoryview, offset: int) -> int:
+        """As `read`; how many bytes there were."""
+        with self._calling(ctx, "read"):
+            return self._content.read_into(path, fh, target, offset)
+
+    def write(self, ctx: Context, path: str, fh: int, data: bytes | memoryview, offset: int) -> int:
+        """data: free for other use once this returns."""
         with self._calling(ctx, "write"):
             return self._content.write(path, fh, data, offset)
 

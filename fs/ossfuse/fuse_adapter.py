@@ -16,7 +16,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from types import ModuleType
-from typing import Any, ParamSpec, Protocol, TypeVar
+from typing import Any, ParamSpec, Protocol, TypeVar, runtime_checkable
 
 from ossfuse.attributes import Attributes
 
@@ -76,6 +76,15 @@ class FileSystem(Protocol):
     def listxattr(self, ctx: Any, path: str) -> Sequence[str]: ...
     def removexattr(self, ctx: Any, path: str, name: str) -> None: ...
     def destroy(self) -> None: ...
+
+
+@runtime_checkable
+class Buffered(Protocol):
+    """What a file system can have beside: reads into libfuse's own buffer, and writes out of it, a memoryview that is
+    used no more when `write` returns."""
+
+    def read_into(self, ctx: Any, path: str, fh: int, target: memoryview, offset: int) -> int: ...
+    def write(self, ctx: Any, path: str, fh: int, data: bytes | memoryview, offset: int) -> int: ...
 
 
 class InitFlags(Protocol):
@@ -158,6 +167,7 @@ class Adapter:
         on_init: Callable[[], bool] = lambda: True,
     ) -> None:
         self._fs = fs
+        self._buffered = fs if isinstance(fs, Buffered) else None
         self._binding = load_binding()
         self._get_context: Callable[[], Any] = self._binding._libfuse.fuse_get_context
         self._make_context = functools.lru_cache(maxsize=1024)(context)
@@ -169,11 +179,13 @@ class Adapter:
             self.flag_utime_omit_ok = True
 
     def _context(self) -> Any:
-        if not hasattr(self._thread, "kept"):
+        try:
+            caller = self._thread.caller
+        except AttributeError:
             # libfuse's threads are foreign to Python, which would build and destroy a thread state for each callback.
             ctypes.pythonapi.PyGILState_Ensure()
-            self._thread.kept = True
-        caller = self._get_context().contents
+            # libfuse has one such structure a thread, and fills it before each callback.
+            caller = self._thread.caller = self._get_context().contents
         return self._make_context(caller.uid, caller.gid, caller.pid)
 
     @_guard
@@ -306,6 +318,24 @@ class Adapter:
         return self._fs.write(self._context(), _known(path), fi.fh, data, offset)
 
     @_guard
+    def read_into(self, path: str | None, address: int, size: int, offset: int, fi: Any) -> int:
+        """For `_Binding`; address: of a buffer of libfuse's."""
+        context, known, target = self._context(), _known(path), _memory(address, size)
+        if self._buffered is not None:
+            return self._buffered.read_into(context, known, fi.fh, target, offset)
+        found = self._fs.read(context, known, fi.fh, size, offset)
+        target[: len(found)] = found
+        return len(found)
+
+    @_guard
+    def write_from(self, path: str | None, address: int, size: int, offset: int, fi: Any) -> int:
+        """The same for a write."""
+        context, known, data = self._context(), _known(path), _memory(address, size)
+        if self._buffered is not None:
+            return self._buffered.write(context, known, fi.fh, data, offset)
+        return self._fs.write(context, known, fi.fh, bytes(data), offset)
+
+    @_guard
     def flush(self, path: str | None, fi: Any) -> int:
         self._fs.flush(self._context(), _known(path), fi.fh)
         return 0
@@ -367,15 +397,24 @@ def _known(path: str | None) -> str:
     return path
 
 
+def _text(path: bytes | None) -> str | None:
+    return None if path is None else path.decode("utf-8", "surrogateescape")
+
+
+def _memory(address: int, size: int) -> memoryview:
+    return memoryview((ctypes.c_char * size).from_address(address)).cast("B")
+
+
 @functools.cache
 def _binding_class() -> type[Any]:
-    """mfusepy's FUSE with attributes written straight into libfuse's structure: stat is what callers do most."""
+    """mfusepy's FUSE with attributes written straight into libfuse's structure (stat is what callers do most), and
+    content read into and written out of its buffers without a copy."""
     binding = load_binding()
     size = ctypes.sizeof(binding.c_stat)
 
     class _Binding(binding.FUSE):  # type: ignore[misc, name-defined]  # the module is only known at run time
         def _fill(self, path: bytes | None, buffer: Any) -> int:
-            found = self.operations.attributes(None if path is None else path.decode("utf-8", "surrogateescape"))
+            found = self.operations.attributes(_text(path))
             ctypes.memset(buffer, 0, size)
             st = buffer.contents
             st.st_mode = found.mode
@@ -394,6 +433,14 @@ def _binding_class() -> type[Any]:
             if ctime:
                 st.st_ctimespec.tv_sec, st.st_ctimespec.tv_nsec = _split(ctime)
             return 0
+
+        def read(self, path: bytes | None, buffer: Any, size: int, offset: int, fi: Any) -> int:
+            address = ctypes.addressof(buffer.contents)
+            return self.operations.read_into(_text(path), address, size, offset, fi.contents)  # type: ignore[no-any-return]
+
+        def write(self, path: bytes | None, buffer: Any, size: int, offset: int, fi: Any) -> int:
+            address = ctypes.addressof(buffer.contents)
+            return self.operations.write_from(_text(path), address, size, offset, fi.contents)  # type: ignore[no-any-return]
 
         def getattr_fuse_2(self, path: bytes, buffer: Any) -> int:
             return self._fill(path, buffer)

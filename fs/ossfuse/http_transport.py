@@ -23,7 +23,7 @@ from urllib.parse import quote, urlsplit
 
 from osscloud.message import Caller, Request, Response
 
-__all__ = ["CALLER_HEADER", "Endpoint", "HttpTransport", "TransportOptions"]
+__all__ = ["CALLER_HEADER", "Endpoint", "HttpTransport", "Sink", "TransportOptions"]
 
 CALLER_HEADER = "ossvol-caller"
 """Tells a cloud on this machine who caused a request; never sent to another machine."""
@@ -31,10 +31,12 @@ CALLER_HEADER = "ossvol-caller"
 CONTINUE_SECONDS = 1.0  # how long libcurl waits for "100 Continue" before it sends the body all the same
 MAX_HEAD = 256 * 1024
 RECEIVE_SIZE = 64 * 1024
+SCRATCH_SIZE = 256 * 1024
 BODY_IN_FIRST_PACKET = 16 * 1024
 IDLE_CONNECTIONS = 64
 KNOWN_COMMANDS = 64  # processes whose name is kept at hand
 _BODILESS = frozenset((204, 304))
+_SUCCESSFUL = frozenset((200, 206))
 
 
 class TransportOptions(Protocol):
@@ -92,6 +94,19 @@ def _is_literal(host: str) -> bool:
     return ":" in host or _is_ipv4_loopback(host)
 
 
+class Sink(Protocol):
+    """Takes a large body as it comes in, so that it needs no memory of its own."""
+
+    @property
+    def room(self) -> int:
+        """Bytes that fit; a longer body, or one of unknown length, comes with the answer."""
+        ...
+
+    def write(self, position: int, piece: memoryview) -> None:
+        """The bytes at `position` of the body; `piece` is overwritten when this returns."""
+        ...
+
+
 class _Dropped(OSError):
     """A kept connection turned out to be closed before a byte of the answer came: the request may be sent again."""
 
@@ -99,7 +114,7 @@ class _Dropped(OSError):
 class _Connection:
     """One socket and what was received beyond the last answer."""
 
-    __slots__ = ("_poller", "advanced", "buffer", "expired", "socket", "used")
+    __slots__ = ("_poller", "_scratch", "advanced", "buffer", "expired", "socket", "used")
 
     def __init__(self, connected: socket.socket) -> None:
         self.socket = connected
@@ -107,6 +122,7 @@ class _Connection:
         self.expired = False
         self.buffer = bytearray()
         self.used = False
+        self._scratch: memoryview | None = None
         self._poller = select.poll()
         self._poller.register(connected, select.POLLIN)
 
@@ -163,6 +179,22 @@ class _Connection:
             view = view[count:]
         return target
 
+    def pour(self, size: int, sink: Sink) -> None:
+        """The next `size` bytes."""
+        position = min(size, len(self.buffer))
+        if position:
+            sink.write(0, memoryview(self.buffer[:position]))
+            del self.buffer[:position]
+        if self._scratch is None:
+            self._scratch = memoryview(bytearray(SCRATCH_SIZE))
+        while position < size:
+            piece = self._scratch[: min(size - position, SCRATCH_SIZE)]
+            count = self.socket.recv_into(piece)
+            if not count:
+                raise ConnectionResetError("the server closed the connection in the middle of a body")
+            sink.write(position, piece[:count])
+            position += count
+
     def chunked(self) -> bytes:
         """A body of Transfer-Encoding: chunked, trailers dropped."""
         pieces: list[bytes | bytearray] = []
@@ -201,6 +233,9 @@ class HttpTransport:
     concurrent = True
     """Several requests at once gain time, so a client may send parts side by side."""
 
+    pours = True
+    """`send` takes a sink."""
+
     def __init__(self, options: TransportOptions) -> None:
         self._endpoint = Endpoint.parse(options.url)
         self._connect_timeout = options.connect_timeout or None
@@ -214,16 +249,17 @@ class HttpTransport:
         self._commands = _Commands()
         self._closed = False
 
-    def send(self, request: Request) -> Response:
-        """One exchange. Raises OSError: ConnectionRefusedError, ConnectionResetError, TimeoutError (no progress for
-        readwrite_timeout seconds), socket.gaierror, ssl.SSLError."""
+    def send(self, request: Request, sink: Sink | None = None) -> Response:
+        """One exchange. sink: takes the body of a successful answer, which then has none. Raises OSError:
+        ConnectionRefusedError, ConnectionResetError, TimeoutError (no progress for readwrite_timeout seconds),
+        socket.gaierror, ssl.SSLError."""
         host = request.headers.get("host", "")
         endpoint = self._endpoint if not host else self._endpoints.get(host) or self._remember(host)
         head = self._head(request, endpoint)
         while True:
             connection = self._take(endpoint)
             try:
-                response, keep = self._exchange(connection, request, head)
+                response, keep = self._exchange(connection, request, head, sink)
             except _Dropped:
                 self._drop(connection)
                 continue
@@ -352,7 +388,9 @@ class HttpTransport:
         command = _quoted(caller.command or self._commands.of(caller.pid))
         return f"{_quoted(caller.mount)};{caller.operation};{caller.pid};{caller.uid};{command}"
 
-    def _exchange(self, connection: _Connection, request: Request, head: bytes) -> tuple[Response, bool]:
+    def _exchange(
+        self, connection: _Connection, request: Request, head: bytes, sink: Sink | None
+    ) -> tuple[Response, bool]:
         body = request.body
         waits = bool(body) and request.method == "PUT"
         try:
@@ -374,6 +412,9 @@ class HttpTransport:
             raise
         while 100 <= status < 200:
             status, headers = _parse_head(connection.line_block())
+        if sink is not None and status in _SUCCESSFUL and (length := _length(headers)) and length <= sink.room:
+            connection.pour(length, sink)
+            return Response(status, headers), sent and not _closes(headers)
         return self._answer(connection, request.method, status, headers, sent)
 
     def _announced_body(
@@ -395,7 +436,7 @@ class HttpTransport:
     ) -> tuple[Response, bool]:
         by_name = {_lower(name): value for name, value in headers.items()}
         length = by_name.get("content-length")
-        keep = sent and by_name.get("connection", "").lower() != "close"
+        keep = sent and not _closes(headers)
         body: bytes | bytearray = b""
         if method == "HEAD" or status in _BODILESS:
             pass
@@ -416,6 +457,20 @@ def _parse_head(block: bytes) -> tuple[int, dict[str, str]]:
     if len(parts) < 2 or not parts[0].startswith("HTTP/") or not parts[1].isdigit():
         raise ConnectionAbortedError(f"not an HTTP answer: {first[:80]!r}")
     return int(parts[1]), {name: value.strip() for name, _, value in [line.partition(":") for line in lines]}
+
+
+def _field(headers: dict[str, str], wanted: str) -> str:
+    return next((value for name, value in headers.items() if _lower(name) == wanted), "")
+
+
+def _length(headers: dict[str, str]) -> int:
+    """Of the body that follows; 0 when that is not known beforehand."""
+    length = _field(headers, "content-length")
+    return int(length) if length.isdigit() and not _field(headers, "transfer-encoding") else 0
+
+
+def _closes(headers: dict[str, str]) -> bool:
+    return _field(headers, "connection").lower() == "close"
 
 
 _lower = functools.lru_cache(maxsize=1024)(str.lower)

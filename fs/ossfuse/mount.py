@@ -23,7 +23,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol, TextIO
+from typing import Protocol, TextIO, cast
 
 from osscloud.clock import AdjustableClock
 from osscloud.message import Request, Response, Transport
@@ -34,7 +34,7 @@ from ossfuse.entity import existing_directory
 from ossfuse.errors import MountCheckFailed
 from ossfuse.filesystem import Context, OssFs
 from ossfuse.fuse_adapter import Adapter, LibfuseMissing, XattrAdapter, load_binding, serve
-from ossfuse.http_transport import HttpTransport
+from ossfuse.http_transport import HttpTransport, Sink
 from ossfuse.mime import MimeTable
 from ossfuse.options import (
     ILLEGAL_IN_BUCKET,
@@ -131,12 +131,15 @@ class CountingTransport:
         self._methods: Counter[str] = Counter()
         self._operations: Counter[str] = Counter()
         self.concurrent = bool(getattr(transport, "concurrent", False))
+        self.pours = bool(getattr(transport, "pours", False))
 
-    def send(self, request: Request) -> Response:
+    def send(self, request: Request, sink: Sink | None = None) -> Response:
         with self._lock:
             self._methods[request.method] += 1
             self._operations[request.caller.operation if request.caller else "mount"] += 1
-        return self._transport.send(request)
+        if sink is None:
+            return self._transport.send(request)
+        return cast(HttpTransport, self._transport).send(request, sink)
 
     def counts(self) -> dict[str, dict[str, int]]:
         """{"methods": {"HEAD": 3}, "operations": {"getattr": 3}}"""
@@ -151,7 +154,7 @@ class Mount:
     the file system's caches and dates. mime_text: content of the mime.types file, None: the file itself is read.
     stdin, stdout, stderr: default: those of the process. transport: carries the requests, default: HTTP to the command
     line's url. rng: of the waits between retries. spool: where local data goes instead of tmpdir=. log: where messages
-    go without -f and logfile=, default: syslog.
+    go without -f and logfile=, default: syslog. on_fatal: called where the real process dies, default: this one does.
     """
 
     options: MountOptions
@@ -172,8 +175,10 @@ class Mount:
         rng: random.Random | None = None,
         spool: str | None = None,
         log: TextIO | None = None,
+        on_fatal: Callable[[], None] | None = None,
     ) -> None:
         self.profile = profile
+        self._on_fatal = on_fatal or _die
         self.clock = clock or AdjustableClock()
         self._argv = argv
         self._environment = environment
@@ -241,7 +246,7 @@ class Mount:
             credentials=credentials,
             clock=self.clock,
             rng=self._rng,
-            on_fatal=_die,
+            on_fatal=self._on_fatal,
         )
         if options.utility:
             self._say_notice()

@@ -193,6 +193,7 @@ class DirectVolume:
             rng=engine.rng,
             # Closing a file of a disk takes milliseconds, which a fuzzer's steps would be made of.
             spool=None if "tmpdir=" in self.spec.options else engine.spool,
+            on_fatal=self.kill,
         )
         code = mount.prepare()
         if code is None:

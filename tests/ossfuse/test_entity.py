@@ -328,6 +328,20 @@ def test_an_error_of_the_local_disk_reaches_the_writer(ossfs, monkeypatch) -> No
     assert errno_of(lambda: volume.fs.write(ROOT, "/f", fh, b"x", 0)) == "ENOSPC"
 
 
+def test_an_error_of_the_local_disk_reaches_the_reader_at_once(ossfs, monkeypatch) -> None:
+    volume = ossfs("1.91.10")
+    volume.put("f", b"hello")
+    fh = volume.fs.open(ROOT, "/f", os.O_RDONLY)
+
+    def full(fd: int, data: object, offset: int) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("ossfuse.client.os.pwrite", full)
+    asked = len(volume.headers())
+    assert errno_of(lambda: volume.fs.read(ROOT, "/f", fh, 5, 0)) == "ENOSPC"
+    assert len(volume.headers()) == asked + 1
+
+
 @pytest.mark.parametrize(("version", "name"), [("1.80.6", "ENOTSUP"), ("1.91.10", "EFBIG")])
 def test_a_file_of_more_than_ten_thousand_parts_cannot_be_uploaded(ossfs, version, name) -> None:
     volume = ossfs(version, "-omultipart_size=5")

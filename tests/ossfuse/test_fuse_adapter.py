@@ -7,6 +7,7 @@ is in test_fuse_mounts.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import logging
 import os
@@ -130,6 +131,22 @@ def test_a_file_lives_through_its_callbacks(lab: Lab) -> None:
     assert a.rename("/new", "/old") == 0
     assert a.unlink("/old") == 0
     assert lab.service.admin.keys("bkt") == ["f"]
+
+
+def test_reads_fill_and_writes_empty_the_buffer_that_libfuse_gives(lab: Lab) -> None:
+    a = lab.adapter
+    info = opened()
+    buffer = ctypes.create_string_buffer(b"-" * 8, 8)
+    assert a.open("/f", info) == 0
+    assert a.read_into("/f", ctypes.addressof(buffer), 8, 2, info) == 3
+    assert buffer.raw == b"llo-----"
+    assert a.write_from("/f", ctypes.addressof(buffer), 3, 5, info) == 3
+    buffer.raw = b"reused!!"
+    assert a.read("/f", 100, 0, info) == b"hellollo"
+    assert a.read_into("/f", ctypes.addressof(buffer), 8, 8, info) == 0
+    assert a.flush("/f", info) == 0
+    assert a.release("/f", info) == 0
+    assert lab.service.admin.object("bkt", "f").read() == b"hellollo"
 
 
 def test_names_live_through_their_callbacks(lab: Lab) -> None:

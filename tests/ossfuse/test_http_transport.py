@@ -20,7 +20,7 @@ from osscloud.clock import WallClock
 from osscloud.http_server import HttpServer
 from osscloud.message import Caller, Request
 from osscloud.service import OssService
-from ossfuse.http_transport import Endpoint, HttpTransport
+from ossfuse.http_transport import CALLER_HEADER, Endpoint, HttpTransport
 from ossfuse.options import MountOptions
 
 Script = Callable[[socket.socket], None]
@@ -89,6 +89,76 @@ def get_once(url: str, **changes: float) -> bytes:
 def test_a_body_is_complete_however_its_end_is_marked(answer: bytes) -> None:
     with peer(answering(answer)) as url:
         assert get_once(url) == b"hello"
+
+
+class Collected:
+    """A sink."""
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+        self.data = bytearray()
+
+    def write(self, position: int, piece: memoryview) -> None:
+        assert position == len(self.data)
+        self.data += piece
+
+
+def test_a_body_that_fits_is_poured_into_the_sink_and_leaves_the_connection_usable() -> None:
+    content = bytes(range(256)) * 4096  # more than what is received at a time
+
+    def twice(connection: socket.socket) -> None:
+        for _ in range(2):
+            head_of(connection)
+            connection.sendall(b"HTTP/1.1 206 Partial Content\r\nContent-Length: %d\r\n\r\n" % len(content) + content)
+
+    with peer(twice) as url, contextlib.closing(transport(url)) as client:
+        sink = Collected(len(content))
+        answer = client.send(Request("GET", "/b/k", {}), sink)
+        assert (answer.status, answer.read(), bytes(sink.data)) == (206, b"", content)
+        assert get(client) == content
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
+        b"HTTP/1.1 403 Forbidden\r\nContent-Length: 5\r\n\r\nhello",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+    ],
+)
+def test_a_sink_gets_nothing_of_an_error_or_of_what_may_not_fit(answer: bytes) -> None:
+    room = 5 if b"403" in answer else 4
+    with peer(answering(answer)) as url, contextlib.closing(transport(url)) as client:
+        sink = Collected(room)
+        assert client.send(Request("GET", "/b/k", {}), sink).read() == b"hello"
+        assert not sink.data
+
+
+def test_a_caller_is_named_as_it_is_called_now_and_not_at_all_when_it_is_gone() -> None:
+    told: list[str] = []
+
+    def listening(connection: socket.socket) -> None:
+        for _ in range(3):
+            head = head_of(connection)
+            told.append(next(line for line in head.split("\r\n") if line.startswith(CALLER_HEADER)))
+            connection.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+    with peer(listening) as url, contextlib.closing(transport(url)) as client:
+        with subprocess.Popen(
+            ["sh", "-c", "read a; exec cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        ) as caller:
+            assert caller.stdin is not None
+            assert caller.stdout is not None
+            request = Request("GET", "/b/k", {}, caller=Caller("/mnt", "read", caller.pid, 0))
+            while Path(f"/proc/{caller.pid}/comm").read_text() != "sh\n":
+                pass
+            client.send(request)
+            caller.stdin.write(b"a\nb\n")
+            caller.stdin.flush()
+            assert caller.stdout.readline() == b"b\n"
+            client.send(request)
+        client.send(request)
+    assert [line.rpartition(";")[2] for line in told] == ["sh", "cat", ""]
 
 
 @pytest.mark.parametrize(

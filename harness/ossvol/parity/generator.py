@@ -56,8 +56,8 @@ _METAS = (
     "mode=0100640",
 )
 
-# What is mounted with, beside allow_other, -s and retries=1 (an attempt more is seconds of waiting). Options that a
-# release lacks are not drawn for it.
+# What is mounted with, beside allow_other, -s and retries=1 (an attempt more is seconds of waiting). What a release
+# lacks is not drawn for it.
 OPTION_SETS = (
     "",
     "",
