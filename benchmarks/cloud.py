@@ -1,7 +1,8 @@
 """The cloud over HTTP beside moto's server and fauxqs: PUT, GET, HEAD of 4 KiB, a page of a long listing, memory.
 
 The servers run in one go and take turns; they and the client (a raw asyncio protocol on uvloop, requests signed
-beforehand) are pinned to one and the same core, where a round trip costs no wake-up of another. Each server is asked in
+beforehand) are pinned to one and the same core, where a round trip costs no wake-up of another; counted is the time
+that they took of it. Each server is asked in
 its native tongue: moto gets AWS SigV4 (it does not verify), ours OSS V1 (it does); the last columns show ours with the
 very bytes that moto gets, translated and verified by its S3 face. The long bucket and the memory come from objects
 stored inside the server process, ours by signed PutObject requests to the service, moto's by its backend, since 100,000
@@ -312,7 +313,7 @@ def started(which: str, command: list[str]) -> Iterator[dict[str, float]]:
     # moto's server logs a line a request; a full pipe would stop it.
     drain = subprocess.Popen(["cat"], stdin=process.stderr, stdout=subprocess.DEVNULL)
     try:
-        yield json.loads(line)
+        yield {**json.loads(line), "pid": process.pid}
     finally:
         process.kill()
         process.wait()
@@ -340,13 +341,23 @@ def workloads(port: int, requests: int, keys: int, *, native: bool) -> dict[str,
     }
 
 
-def measure(port: int, requests: int, keys: int, *, native: bool = False) -> dict[str, float]:
-    """Requests a second by workload."""
+def measure(server: dict[str, float], requests: int, keys: int, *, native: bool = False) -> dict[str, float]:
+    """Requests by workload in a second of the core's time: what client and server took of it, so that other work on the
+    machine, which a server of many threads yields less to than one of a single thread, does not count."""
+    port, pid = int(server["port"]), int(server["pid"])
     rates = {}
     for name, (data, connections) in workloads(port, requests, keys, native=native).items():
-        seconds = asyncio.run(exchange(port, data, connections, head=name == "HEAD"))
-        rates[name] = len(data) / seconds
+        began = time.process_time() + cpu_of(pid)
+        asyncio.run(exchange(port, data, connections, head=name == "HEAD"))
+        rates[name] = len(data) / (time.process_time() + cpu_of(pid) - began)
     return rates
+
+
+def cpu_of(pid: int) -> float:
+    """Seconds of processor time that a process has taken, with its threads that have ended."""
+    with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+        fields = file.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def compare(rounds: int, requests: int, keys: int) -> bool:
@@ -361,12 +372,12 @@ def compare(rounds: int, requests: int, keys: int) -> bool:
     with running("ours", keys, core) as ours, running("moto", keys, core) as moto, running_fauxqs(keys) as fauxqs:
         for number in range(rounds + 1):
             batch = {
-                "moto": measure(int(moto["port"]), max(200, requests // 10), keys),
-                "ours": measure(int(ours["port"]), requests, keys, native=True),
-                "ours, S3": measure(int(ours["port"]), requests, keys),
+                "moto": measure(moto, max(200, requests // 10), keys),
+                "ours": measure(ours, requests, keys, native=True),
+                "ours, S3": measure(ours, requests, keys),
             }
             if fauxqs is not None:
-                batch["fauxqs"] = measure(int(fauxqs["port"]), requests, keys)
+                batch["fauxqs"] = measure(fauxqs, requests, keys)
             if number:  # the first round warms up
                 for name, rates in batch.items():
                     seen.setdefault(name, []).append(rates)
