@@ -1,0 +1,1 @@
+"""The Kubernetes API, as much as surrounds an OSS volume."""

@@ -1,0 +1,1 @@
+"""The OSS CSI driver, by version."""
