@@ -38,7 +38,7 @@ class OssfsSpec:
     options: words as on the command line, without url= and passwd_file= ("-o", "allow_other", ...); endpoint: the url
     to use as the network resolved it, "" for the cloud's own, or one where nobody answers; passwd: lines of the
     password file, None for none; version: ossfs release; mime_types: content of the /etc/mime.types that this process
-    sees, "" for none there; environment: of the process; files: further node paths to write for it (content by path)."""
+    sees, "" for none there; environment: of the process; fixed: without the defects of the release."""
 
     bucket: str
     path: str

@@ -17,7 +17,7 @@ KubeObject = dict[str, Any]
 
 class ApiError(Exception):
     """The API refused. reason: as Status has it ("NotFound", "AlreadyExists", "Conflict", "Invalid", "Forbidden",
-    "BadRequest"); code: HTTP status. str() is the message as kubectl prints it behind "Error from server (REASON): "."""
+    "BadRequest"); code: HTTP status. str() is what kubectl prints behind "Error from server (REASON): "."""
 
     def __init__(self, reason: str, code: int, message: str, *, causes: Sequence[Mapping[str, str]] = ()) -> None:
         super().__init__(message)
