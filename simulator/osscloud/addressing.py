@@ -20,6 +20,8 @@ from osscloud.message import Request
 __all__ = ["Address", "Naming", "parse_query", "resolve", "split_target", "valid_bucket_name"]
 
 _BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
+# "oss-accelerate" is an endpoint of every region.
+_ENDPOINT = re.compile(r"(?:^|\.)oss-([a-z]{2}-[a-z0-9-]+?)(?:-internal)?\.")
 
 
 class Naming(Protocol):
@@ -38,12 +40,16 @@ class Address:
     bucket: "" for the service itself. key: "" for the bucket; UTF-8 with surrogateescape for bytes that are not.
     params: decoded query parameters, the first of a repeated name; a parameter without a value is "".
     path_style: the bucket came from the path ("/bucket/key"), not from the host.
+    elsewhere: the region that the host names when it is another one than the cloud's, else "".
+    custom: the host is a domain of the bucket's own.
     """
 
     bucket: str
     key: str
     params: dict[str, str]
     path_style: bool
+    elsewhere: str = ""
+    custom: bool = False
 
 
 def valid_bucket_name(name: str) -> bool:
@@ -88,9 +94,17 @@ def _host_name(host: str) -> str:
 
 
 @functools.lru_cache(maxsize=1024)
-def _bucket_of_host(header: str, domains: tuple[str, ...], region: str) -> tuple[str, bool]:
-    """The bucket in a Host header ("" when the host is an endpoint), and whether the path may name the bucket."""
+def _read_host(header: str, domains: tuple[str, ...], region: str) -> tuple[str, bool, str]:
+    """The bucket in a Host header ("" when the host is an endpoint), whether the path may name the bucket, and the
+    region that the host names when it is another one."""
     host = _host_name(header)
+    bucket, path_style = _bucket_of_host(host, domains, region)
+    named = _ENDPOINT.search(host)
+    known = any(host.endswith("." + domain) for domain in domains)
+    return bucket, path_style, named[1] if known and named and named[1] != region else ""
+
+
+def _bucket_of_host(host: str, domains: tuple[str, ...], region: str) -> tuple[str, bool]:
     try:
         ipaddress.ip_address(host)
     except ValueError:
@@ -128,8 +142,8 @@ def resolve(request: Request, config: Naming, cnames: Mapping[str, str]) -> Addr
     if cnames:
         bound = cnames.get(_host_name(host))
         if bound is not None:
-            return Address(bound, _decode(path[1:]), params, path_style=False)
-    bucket, path_style = _bucket_of_host(host, config.domains, config.region)
+            return Address(bound, _decode(path[1:]), params, path_style=False, custom=True)
+    bucket, path_style, elsewhere = _read_host(host, config.domains, config.region)
     if bucket:
         key = _decode(path[1:])
     elif path_style:
@@ -141,4 +155,4 @@ def resolve(request: Request, config: Naming, cnames: Mapping[str, str]) -> Addr
         raise OssError("SecondLevelDomainForbidden")
     if bucket and not valid_bucket_name(bucket):
         raise OssError("InvalidBucketName", extras={"BucketName": bucket})
-    return Address(bucket, key, params, path_style and bool(bucket))
+    return Address(bucket, key, params, path_style and bool(bucket), elsewhere)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 from base64 import b64encode
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import Literal
 
@@ -41,6 +41,11 @@ from osscloud.sts import StsService
 from osscloud.xml import error_document, http_date
 
 __all__ = ["Admin", "OssService", "ServiceConfig"]
+
+ELSEWHERE = (
+    "The bucket you are attempting to access must be addressed using the specified endpoint. Please send all future "
+    "requests to this endpoint."
+)
 
 # What follows the first slash of a request that may be another service's; "" is in every text.
 _OTHERS_BEGIN = "?l"
@@ -248,7 +253,12 @@ class OssService:
         call = exchange.call
         address = self._resolve(exchange)
         call.operation = operation = route(
-            call.method, address.bucket, address.key, address.params, copies="x-oss-copy-source" in call.headers
+            call.method,
+            address.bucket,
+            address.key,
+            address.params,
+            copies="x-oss-copy-source" in call.headers,
+            s3=exchange.s3 is not None,
         )
         fault = self.faults.take(operation.name, address.key)
         if fault is not None:
@@ -259,13 +269,27 @@ class OssService:
                 raise OssError(throttle_code(operation.name))
             if fault.action in LOST:
                 return Response(0)
-        call.identity = authenticate(exchange.received, address, self.accounts, self.clock, self.config)
+        # Whoever talks to the endpoint of another region signs for that one.
+        signed_for = replace(self.config, region=address.elsewhere) if address.elsewhere else self.config
+        call.identity = authenticate(exchange.received, address, self.accounts, self.clock, signed_for)
+        if address.elsewhere and address.bucket:
+            raise self._at_home(call, operation)
+        if address.custom and operation.name == "PutBucket":
+            raise OssError("InvalidHostPutBucket")
         if operation.needs_bucket and call.bucket.configs:
             check_referer(call, call.bucket)
             check_payer(call, call.bucket)
             if website.routes(call, operation):
                 return website.serve(call, address, lambda: self._perform(call, operation, address), self._origin)
         return self._perform(call, operation, address)
+
+    def _at_home(self, call: Call, operation: Operation) -> OssError:
+        """What the endpoint of another region answers for a bucket of this one. ossfs from 1.91 on reads Endpoint and
+        goes there."""
+        if operation.name == "PutBucket" and call.bucket_name not in self._store.buckets:
+            return OssError("NotImplemented", f"This service has one region, {self.config.region}.")
+        extras = {"Bucket": call.bucket.name, "Endpoint": self.config.endpoint}
+        return OssError("AccessDenied", ELSEWHERE, ec="0003-00001403", extras=extras)
 
     def _perform(self, call: Call, operation: Operation, address: Address) -> Response:
         """Authorises and does it. Raises OssError."""

@@ -81,7 +81,8 @@ def test_a_public_endpoint_refuses_path_style() -> None:
 
 
 def test_a_custom_domain_is_its_bucket_and_the_whole_path_is_the_key() -> None:
-    assert address("img.example.com", "/bkt/a", {"img.example.com": "pics"}) == Address("pics", "bkt/a", {}, False)
+    found = address("img.example.com", "/bkt/a", {"img.example.com": "pics"})
+    assert found == Address("pics", "bkt/a", {}, False, custom=True)
 
 
 @pytest.mark.parametrize("target", ["/Bad_Name/a", "/ab", "/-/log", "/a" + "b" * 63, "/bkt-"])

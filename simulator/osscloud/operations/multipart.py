@@ -149,7 +149,10 @@ def upload_part_copy(call: Call) -> Response:
 
 def _listed_parts(call: Call, upload: Upload) -> list[Part]:
     """The parts that the body of Complete names. Raises OssError MalformedXML, InvalidPartOrder, InvalidPart."""
-    root = parse(call.request.body, "CompleteMultipartUpload")
+    try:
+        root = parse(call.request.body, "CompleteMultipartUpload")
+    except OssError as error:
+        raise OssError("MalformedXML", ec="0042-00000205", extras=error.extras) from error
     listed: list[Part] = []
     last = 0
     for element in children(root, "Part"):

@@ -95,7 +95,7 @@ def get_object(call: Call) -> Response:
     headers = call.headers
     bucket = call.bucket
     with call.store.lock:
-        version = find_version(bucket, call.key, params.get("versionId"))
+        version = find_version(bucket, call.key, params.get("versionId"), call.method)
         source = version if version.symlink_target is None else _follow(bucket, version)
     if version.type == "Symlink":
         answer = _head(bucket, version, source, max(version.modified, source.modified))

@@ -33,9 +33,12 @@ __all__ = ["route"]
 _Table = dict[str, Operation]
 
 
-def _not_implemented(name: str, action: str, *, needs_bucket: bool = True) -> Operation:
+def _not_implemented(name: str, action: str, *, needs_bucket: bool = True, here: bool = True) -> Operation:
+    """here: it would be this resource's; else what is wrong is the address."""
+    what = "is not implemented by this service" if here else "is no operation of the resource that is addressed"
+
     def refuse(call: Call) -> Response:
-        raise OssError("NotImplemented", f"{name} is not implemented by this service.")
+        raise OssError("NotImplemented", f"{name} {what}.")
 
     return Operation(name, action, refuse, needs_bucket=needs_bucket)
 
@@ -53,13 +56,19 @@ def _live_channels(call: Call) -> Response:
     return Response(200, {}, document.bytes())
 
 
-# Bucket sub-resources that OSS has and this cloud has not; those of `configurations` and `entries` join them, for the
-# methods that they do not have.
+# What the access log calls the bucket sub-resources for the methods that have no operation here; those of
+# `configurations` and `entries` join them. Without a row DELETE /?stat would delete the bucket.
 _MISSING = {
     "accessPoint": "AccessPoint",
     "accessPointPolicy": "AccessPointPolicy",
+    "acl": "BucketAcl",
     "asyncFetch": "AsyncFetch",
+    "bucketInfo": "BucketInfo",
+    "callback-policy": "BucketCallbackPolicy",
     "dataPipeline": "DataPipeline",
+    "delete": "Objects",
+    "live": "LiveChannel",
+    "location": "BucketLocation",
     "metaQuery": "MetaQuery",
     "objectWorm": "BucketObjectWormConfiguration",
     "overwriteConfig": "BucketOverwriteConfig",
@@ -68,12 +77,26 @@ _MISSING = {
     "redundancyTransition": "BucketDataRedundancyTransition",
     "requesterQosInfo": "BucketRequesterQosInfo",
     "resourcePool": "BucketResourcePool",
+    "stat": "BucketStat",
+    "uploads": "MultipartUploads",
+    "versioning": "BucketVersioning",
+    "versions": "ObjectVersions",
     "vod": "Vod",
     "worm": "BucketWorm",
+    "wormExtend": "BucketWorm",
     "wormId": "BucketWorm",
+    "x-oss-write-get-object-response": "ObjectResponse",
 }
 
 _OBJECT_EXTRAS = {
+    "acl": "ObjectAcl",
+    "append": "AppendObject",
+    "objectInfo": "ObjectInfo",
+    "objectMeta": "ObjectMeta",
+    "symlink": "ObjectSymlink",
+    "tagging": "ObjectTagging",
+    "uploadId": "MultipartUpload",
+    "uploads": "InitiateMultipartUpload",
     "restore": "RestoreObject",
     "cleanRestoredObject": "CleanRestoredObject",
     "retention": "ObjectRetention",
@@ -88,12 +111,42 @@ _OBJECT_EXTRAS = {
     "img": "ProcessObject",
 }
 
+# Sub-resources that are something at another place only. GET and HEAD of an object take any parameter: pages have
+# parameters of their own.
+_CHANGING = frozenset({"PUT", "POST", "DELETE"})
+
+# What S3 has and OSS does not offer on its S3-compatible face, or has in another shape of its own.
+_S3_BUCKET = {
+    "accelerate": "BucketAccelerate",
+    "analytics": "BucketAnalytics",
+    "encryption": "BucketEncryption",
+    "intelligent-tiering": "BucketIntelligentTiering",
+    "inventory": "BucketInventory",
+    "metadataConfiguration": "BucketMetadata",
+    "metadataTable": "BucketMetadata",
+    "metrics": "BucketMetrics",
+    "notification": "BucketNotification",
+    "object-lock": "ObjectLock",
+    "ownershipControls": "BucketOwnershipControls",
+    "policyStatus": "BucketPolicyStatus",
+    "publicAccessBlock": "BucketPublicAccessBlock",
+    "replication": "BucketReplication",
+}
+_S3_OBJECT = {
+    "attributes": "ObjectAttributes",
+    "legal-hold": "ObjectLegalHold",
+    "retention": "ObjectRetention",
+    "select": "SelectObject",
+    "torrent": "ObjectTorrent",
+}
+
 _SERVICE_EXTRAS = {
     "accessPoint": "AccessPoint",
     "cloudboxes": "CloudBoxes",
     "publicAccessBlock": "PublicAccessBlock",
     "qosInfo": "UserQosInfo",
     "redundancyTransition": "UserDataRedundancyTransition",
+    "regions": "Regions",
     "requesterQosInfo": "RequesterQosInfo",
     "resourcePool": "ResourcePool",
 }
@@ -227,6 +280,19 @@ def _complete_tables() -> None:
         for param, name in _SERVICE_EXTRAS.items():
             operation = _not_implemented(verb + name, f"oss:{verb}{name}", needs_bucket=False)
             _SERVICE.setdefault(method, {}).setdefault(param, operation)
+    for method, verb in _VERBS.items():
+        _misplace(_SERVICE.setdefault(method, {}), verb, names | _OBJECT_EXTRAS, needs_bucket=False)
+        _misplace(_BUCKET[method], verb, _OBJECT_EXTRAS | _SERVICE_EXTRAS)
+        if method in _CHANGING:
+            _misplace(_OBJECT[method], verb, names | _SERVICE_EXTRAS)
+
+
+def _misplace(table: _Table, verb: str, names: Mapping[str, str], *, needs_bucket: bool = True) -> None:
+    """Sub-resources that mean nothing where the table is for: DELETE /key?lifecycle must not delete the object."""
+    for param, name in names.items():
+        if "?" not in param:
+            refused = verb + name.removeprefix(verb)
+            table.setdefault(param, _not_implemented(refused, f"oss:{refused}", needs_bucket=needs_bucket, here=False))
 
 
 _complete_tables()
@@ -247,13 +313,19 @@ def _by_parameter(table: _Table, params: Mapping[str, str]) -> Operation | None:
     return None
 
 
-def route(method: str, bucket_name: str, key: str, params: Mapping[str, str], *, copies: bool) -> Operation:
-    """The operation of a request. copies: it has x-oss-copy-source. Never fails: what the resource has no operation for
-    becomes one that answers MethodNotAllowed."""
+def route(
+    method: str, bucket_name: str, key: str, params: Mapping[str, str], *, copies: bool = False, s3: bool = False
+) -> Operation:
+    """The operation of a request. copies: it has x-oss-copy-source. s3: it speaks S3. Never fails: what the resource
+    has no operation for becomes one that answers MethodNotAllowed or NotImplemented."""
     tables = _OBJECT if key else _BUCKET if bucket_name else _SERVICE
     table = tables.get(method)
     if table is None:
         return _NOT_ALLOWED
+    if s3 and params and bucket_name:
+        for param, name in (_S3_OBJECT if key else _S3_BUCKET).items():
+            if param in params:
+                return _not_implemented(_VERBS.get(method, "") + name, "")
     operation = None
     if params:
         operation = _by_parameter(table, params)

@@ -58,8 +58,9 @@ def check_version_id(version_id: str) -> None:
     raise OssError("InvalidArgument", message, extras={"ArgumentName": "versionId", "ArgumentValue": version_id})
 
 
-def find_version(bucket: Bucket, key: str, version_id: str | None) -> Version:
-    """The object version to read: the newest, or the one asked for; never a delete marker.
+def find_version(bucket: Bucket, key: str, version_id: str | None, method: str = "GET") -> Version:
+    """The object version to read: the newest, or the one asked for; never a delete marker. method: the request's, for
+    the error that names it.
 
     Raises OssError NoSuchKey, NoSuchVersion, MethodNotAllowed (a marker by id), InvalidArgument (bad id)."""
     if version_id is None:
@@ -79,7 +80,7 @@ def find_version(bucket: Bucket, key: str, version_id: str | None) -> Version:
     if version.is_marker:
         raise OssError(
             "MethodNotAllowed",
-            extras={"Method": "GET", "ResourceType": "DeleteMarker"},
+            extras={"Method": method, "ResourceType": "DeleteMarker"},
             headers={**_marker_headers(version), "Allow": "DELETE"},
         )
     return version
@@ -88,7 +89,7 @@ def find_version(bucket: Bucket, key: str, version_id: str | None) -> Version:
 def select(call: Call) -> Version:
     """`find_version` for the call's key and versionId."""
     with call.store.lock:
-        return find_version(call.bucket, call.key, call.params.get("versionId"))
+        return find_version(call.bucket, call.key, call.params.get("versionId"), call.method)
 
 
 def _marker_headers(marker: Version) -> dict[str, str]:
