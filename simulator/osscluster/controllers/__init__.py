@@ -1,0 +1,1 @@
+"""The control plane's loops: binding, scheduling, workloads, attaching."""

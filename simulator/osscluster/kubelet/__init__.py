@@ -1,0 +1,1 @@
+"""kubelet: what it does with the Pods of its node."""
