@@ -120,10 +120,10 @@ class Content:
         entity.reopen(headers, None if keeps else size)
 
     def _handle(self, path: str, fh: int) -> Handle | None:
-        """The handle, unless its file is known by another path: a file that was not on the server when a directory
-        above it was renamed stays behind under the old name (source: GetExistFdEntity)."""
+        """The handle; none where its file must be known by this path and is not: what was not on the server when a
+        directory above it was renamed stays behind under the old name."""
         handle = self._m.files.handle(fh)
-        return handle if handle.entity.path == path else None
+        return handle if handle.entity.path == path or not self._m.profile.handle_needs_path else None
 
     def read(self, path: str, fh: int, size: int, offset: int) -> bytes:
         handle = self._handle(path, fh)

@@ -630,8 +630,15 @@ WORDS: Mapping[str, Words] = {
     "rename_leaves_new_files": Words(
         _DEFECTS,
         _either(
-            "what is open below a directory while it is renamed, and not uploaded yet, is lost",
+            "what is open below a directory while it is renamed, and not uploaded yet, keeps its old name",
             "open files move along with a renamed directory",
+        ),
+    ),
+    "handle_needs_path": Words(
+        _DEFECTS,
+        _either(
+            "what a renamed directory has left behind is lost: writes are EIO, close is silent",
+            "what a renamed directory has left behind is uploaded under the old name",
         ),
     ),
     "path_truncate_ignored": Words(

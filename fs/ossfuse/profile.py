@@ -13,14 +13,16 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TypedDict
+from typing import Any, TypedDict
 
 __all__ = [
     "DEFAULT_VERSION",
+    "DEFECTS",
     "PROFILES",
     "CheckRequest",
     "CheckTime",
     "CheckWording",
+    "Defect",
     "LinkRefusal",
     "NegativeCache",
     "Profile",
@@ -220,11 +222,15 @@ class Profile:
     max_write: int = 131_072  # 1.80: 4096 without big_writes, measured
     upload_max_parts: int = 10_000
 
-    # --- documented defects; `OssFs(fixed=True)` switches the data-damaging ones off ---
+    # --- documented defects; `DEFECTS` lists these and those among the other sections ---
     zero_fills_behind_write: bool = False  # 1.80.6: partial overwrite zero-fills what lies behind it, measured
     # 1.91, measured: chmod, chown, utimens, setxattr of a directory whose object is "N" or "N_$folder$" end it
     old_directory_metadata_crashes: bool = True
-    rename_leaves_new_files: bool = True  # measured: what is open below a renamed directory and not uploaded is lost
+    # 1.91, measured: what is open below a renamed directory and not on the server keeps its old name
+    rename_leaves_new_files: bool = True
+    # from 1.91.6: a handle counts only with the path of its file; what a rename left behind is lost. Source:
+    # FdManager::GetExistFdEntity; measured with 1.91.1 and 1.91.10
+    handle_needs_path: bool = False
     path_truncate_ignored: bool = True  # 1.91: truncate(2) of a file nobody has open does nothing, measured
 
     # --- namespace and metadata (source: s3fs_mkdir, s3fs_rename, s3fs_chmod ...; measured) ---
@@ -258,7 +264,7 @@ class Profile:
     not_implemented_errno: str = "ENOTSUP"  # 501; 1.80: as any 5xx
     head_bad_request_errno: str = "EPERM"  # HEAD 400; 1.80: EIO
     size_error_codes: bool = True  # EntityTooLarge: EFBIG, KeyTooLongError: ENAMETOOLONG; 1.80: EIO
-    failed_parts_errno: str = "EIO"  # an upload whose parts fail; 1.80 goes on to complete it and ends with EPERM
+    failed_parts_errno: str = "EIO"  # an upload whose parts fail; 1.80: EPERM
     aborts_failed_upload: bool = True  # 1.80 leaves the unfinished upload behind
     multi_request_reversed: bool = False  # 1.80 sends each batch of parallel requests back to front, measured
     complete_content_type: str = "application/xml"  # of the POST that completes an upload; 1.80: by the name
@@ -403,6 +409,7 @@ _V1806 = Profile(
     max_write=4096,
     zero_fills_behind_write=True,
     old_directory_metadata_crashes=False,
+    rename_leaves_new_files=False,
     path_truncate_ignored=False,
     link_refusal=LinkRefusal.EPERM,
     rename_stats_target=True,
@@ -509,6 +516,7 @@ _V1916 = dataclasses.replace(
     _V1915,
     **_line_191("1.91.6"),
     disk_cache_size_checked=True,
+    handle_needs_path=True,
     options=_OPTIONS_1916,
     negative_cache=NegativeCache.DEFAULT,
     directory_size=4096,
@@ -584,24 +592,49 @@ PROFILES: Mapping[str, Profile] = MappingProxyType(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Defect:
+    """A defect of releases: it loses or damages data, takes an error for an answer, or shows what is not so. name: as
+    in docs/ossfs.md and of the scenario that shows it (scenarios/defects/NAME.yaml). field: of `Profile`; right: its
+    value in a release without the defect."""
+
+    name: str
+    field: str
+    right: bool
+
+    def in_release(self, profile: Profile) -> bool:
+        """Whether that release has it."""
+        return bool(getattr(profile, self.field)) is not self.right
+
+
+DEFECTS = (
+    Defect("zero-fill", "zero_fills_behind_write", right=False),
+    Defect("new-file-lost-by-rename", "rename_leaves_new_files", right=False),
+    Defect("truncate-ignored", "path_truncate_ignored", right=False),
+    Defect("error-cached-as-missing", "negative_cache_any_failure", right=False),
+    Defect("refused-name-exists", "forbidden_head_exists", right=False),
+    Defect("stale-rename", "rename_flushes_source", right=True),
+    Defect("failed-upload-left", "aborts_failed_upload", right=True),
+    Defect("old-directory-crash", "old_directory_metadata_crashes", right=False),
+    Defect("cached-rename-zeros", "cached_rename_zero_fills", right=False),
+    Defect("cache-misses-change", "disk_cache_by_inode", right=True),
+    Defect("cache-keeps-other-size", "disk_cache_size_checked", right=True),
+    Defect("del-cache-zeros", "del_cache_keeps_maps", right=False),
+    Defect("polling-keeps-missing", "negative_cache_hit_refreshes", right=False),
+    Defect("separate-opens", "entity_shared", right=True),
+    Defect("chmod-undone", "pending_metadata", right=True),
+    Defect("size-counted-twice", "size_from_local_file", right=True),
+    Defect("deleted-opens-empty", "open_missing_succeeds", right=False),
+    Defect("hole-behind-end", "fetches_beyond_end", right=False),
+    Defect("rename-merges", "rename_onto_full_directory_merges", right=False),
+    Defect("last-xattr-stays", "last_xattr_stays", right=False),
+)
+
+
 def without_defects(profile: Profile) -> Profile:
-    """The same release without the defects that lose or damage data, or take an error for an answer. What is merely
-    odd stays."""
-    return dataclasses.replace(
-        profile,
-        zero_fills_behind_write=False,
-        path_truncate_ignored=False,
-        rename_leaves_new_files=False,
-        old_directory_metadata_crashes=False,
-        negative_cache_any_failure=False,
-        forbidden_head_exists=False,
-        rename_flushes_source=True,
-        aborts_failed_upload=True,
-        disk_cache_by_inode=True,
-        disk_cache_size_checked=True,
-        cached_rename_zero_fills=False,
-        del_cache_keeps_maps=False,
-    )
+    """The same release without its defects. What is merely odd stays."""
+    right: dict[str, Any] = {defect.field: defect.right for defect in DEFECTS}
+    return dataclasses.replace(profile, **right)
 
 
 def find(version: str, *, fixed: bool = False) -> Profile:

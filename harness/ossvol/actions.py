@@ -279,6 +279,11 @@ def _(step: model.GetxattrStep, env: Environment, seen: Observation) -> None:
     seen.body = _process(env, step).getxattr(step.getxattr, step.name)
 
 
+@perform.register
+def _(step: model.RemovexattrStep, env: Environment, seen: Observation) -> None:
+    _process(env, step).removexattr(step.removexattr, step.name)
+
+
 # --- mounts ---------------------------------------------------------------------------------------------------------
 
 

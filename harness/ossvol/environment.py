@@ -10,8 +10,10 @@ import mimetypes
 import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
+from osscluster import leftovers
 from osscluster.volume import Stat, Syscalls, Volume, VolumeSpec
 from ossvol.hosting import website_document
 from ossvol.other_client import OtherClient
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["Environment", "Handle", "MountedVolume", "StepImpossible", "content_of_size", "default_content_type"]
 
 _PATTERN = b"0123456789abcdef" * 4096
+_CACHE = "{cache}"
 # Without the machine's own tables: a scenario must not depend on where it runs.
 _MIME = mimetypes.MimeTypes(filenames=())
 
@@ -64,7 +67,7 @@ class MountedVolume:
 
 class Environment:
     """engine: fresh, or clean from the last environment. version: the ossfs release of volumes that name none. fixed:
-    simulated releases without their defects."""
+    simulated releases without their defects, where a volume does not say otherwise."""
 
     def __init__(self, engine: Engine, cloud: Cloud, given: Given, version: str, *, fixed: bool = False) -> None:
         self.engine = engine
@@ -244,12 +247,20 @@ class Environment:
         return VolumeSpec(
             bucket=self.bucket,
             path=volume.path,
-            options=volume.options,
+            options=self._options(volume.options),
             version=volume.version or version,
             passwd=self._passwd(),
             mime_types=volume.mime_types,
-            fixed=self._fixed,
+            fixed=self._fixed if volume.fixed is None else volume.fixed,
         )
+
+    def _options(self, text: str) -> str:
+        return text.replace(_CACHE, self._cache) if _CACHE in text else text
+
+    @cached_property
+    def _cache(self) -> str:
+        """For use_cache: empty at first, shared by all mounts of the environment, removed with the run."""
+        return str(leftovers.Run.current().new_directory("cache"))
 
     def pick(self, name: str | None) -> MountedVolume:
         """The volume that a step means; without a name the only one."""
@@ -270,7 +281,10 @@ class Environment:
         if mounted.volume is not None:
             raise StepImpossible("the volume is mounted already: remount, or unmount first")
         if change is not None:
-            mounted.spec = replace(mounted.spec, **change.model_dump(exclude_none=True))
+            changed = change.model_dump(exclude_none=True)
+            if change.options is not None:
+                changed["options"] = self._options(change.options)
+            mounted.spec = replace(mounted.spec, **changed)
         mounted.volume = self.engine.mount(mounted.spec)
 
     def unmount(self, name: str | None) -> None:

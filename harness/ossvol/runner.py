@@ -186,8 +186,8 @@ class Runner:
             return
         fresh: Environment | None = env
         for branch in branches:
-            if other := self._other_version(branch, version):
-                progress.notes.append(f"{branch.phase} {branch.title or 'without title'}: needs ossfs {other}")
+            if other := self._other_release(branch, version):
+                progress.notes.append(f"{branch.phase} {branch.title or 'without title'}: needs {other}")
                 continue
             failure = None
             try:
@@ -206,7 +206,7 @@ class Runner:
             elif progress.phases[branch.phase] is Status.SKIPPED:
                 progress.phases[branch.phase] = Status.PASSED
 
-    def _other_version(self, branch: _Branch, version: str) -> str:
+    def _other_release(self, branch: _Branch, version: str) -> str:
         """The release that a branch mounts although a real binary of another one was given; "" when it can run."""
         from ossvol.scenario.model import MountStep, RemountStep
 
@@ -216,7 +216,9 @@ class Runner:
             change = step.mount if isinstance(step, MountStep) else None
             change = step.remount if isinstance(step, RemountStep) else change
             if change is not None and change.version not in (None, version):
-                return str(change.version)
+                return f"ossfs {change.version}"
+            if change is not None and change.fixed:
+                return "the simulated ossfs, without its defects"
         return ""
 
     def _environment(self, loaded: LoadedScenario, version: str) -> Environment:

@@ -577,3 +577,16 @@ def test_a_new_file_below_a_directory_that_is_renamed_is_lost_unless_fixed(ossfs
     volume.fs.release(ROOT, "/e/f", fh)
     found = volume.object("e/f")
     assert (found.read() if found else None) == body
+
+
+def test_until_1_91_5_a_new_file_below_a_directory_that_is_renamed_is_uploaded_under_the_old_name(ossfs) -> None:
+    volume = ossfs("1.91.5")
+    volume.fs.mkdir(ROOT, "/d", 0o755)
+    fh = volume.fs.create(ROOT, "/d/f", 0o644, os.O_WRONLY)
+    volume.fs.write(ROOT, "/d/f", fh, b"data", 0)
+    volume.fs.rename(ROOT, "/d", "/e")
+    volume.fs.write(ROOT, "/e/f", fh, b"more", 4)
+    volume.fs.flush(ROOT, "/e/f", fh)
+    volume.fs.release(ROOT, "/e/f", fh)
+    assert volume.keys() == ["d/f", "e/"]
+    assert volume.body("d/f") == b"datamore"

@@ -334,6 +334,12 @@ class GetxattrStep(FileStep):
     name: str
 
 
+class RemovexattrStep(FileStep):
+    verb = "removexattr"
+    removexattr: FilePath
+    name: str
+
+
 class ScanStep(FileStep):
     """Walks the whole mount below the path, as updatedb or a virus scanner does: every directory is read and every name
     is looked up. command: the name of the process."""
@@ -349,6 +355,7 @@ class MountChange(_Model):
     path: str | None = None
     options: str | None = None
     version: str | None = Field(None, description="ossfs release.")
+    fixed: bool | None = Field(None, description="true: the simulated release without its defects.")
     mime_types: str | None = None
 
 
@@ -492,9 +499,9 @@ class FaultStep(ServerStep):
 _MODELS: tuple[type[StepModel], ...] = (
     StatStep, LstatStep, StatfsStep, LsStep, ReadStep, WriteStep, OpenStep, AppendStep, TruncateStep, FsyncStep,
     CloseStep, LinkStep, SymlinkStep, ReadlinkStep, RenameStep, UnlinkStep, MkdirStep, RmdirStep, ChmodStep, ChownStep,
-    UtimeStep, SetxattrStep, GetxattrStep, MountStep, RemountStep, UnmountStep, KillStep, PutStep, HeadStep, ListStep,
-    DeleteStep, RotateKeyStep, DisableKeyStep, VersioningStep, AdvanceStep, FaultStep, ScanStep, WebsiteStep,
-    MirrorStep, OriginPutStep, OriginDeleteStep,
+    UtimeStep, SetxattrStep, GetxattrStep, RemovexattrStep, MountStep, RemountStep, UnmountStep, KillStep, PutStep,
+    HeadStep, ListStep, DeleteStep, RotateKeyStep, DisableKeyStep, VersioningStep, AdvanceStep, FaultStep, ScanStep,
+    WebsiteStep, MirrorStep, OriginPutStep, OriginDeleteStep,
 )  # fmt: skip
 STEP_MODELS: dict[str, type[StepModel]] = {model.verb: model for model in _MODELS}
 
@@ -534,6 +541,7 @@ Step = Annotated[
     | Annotated[UtimeStep, Tag("verb:utime")]
     | Annotated[SetxattrStep, Tag("verb:setxattr")]
     | Annotated[GetxattrStep, Tag("verb:getxattr")]
+    | Annotated[RemovexattrStep, Tag("verb:removexattr")]
     | Annotated[MountStep, Tag("verb:mount")]
     | Annotated[RemountStep, Tag("verb:remount")]
     | Annotated[UnmountStep, Tag("verb:unmount")]
@@ -631,12 +639,15 @@ class CredentialsSpec(_Model):
 
 
 class VolumeGiven(_Model):
-    """path: directory of the bucket. options: as on ossfs's command line. version: ossfs release, where one volume
-    differs from the others. mime_types: content of /etc/mime.types. capacity: what the PV says; nothing reads it."""
+    """path: directory of the bucket. options: as on ossfs's command line; {cache} stands for a directory of the run's
+    own. version: ossfs release, where one volume differs from the others. fixed: whether the simulated release is
+    without its defects, whatever --fixed says. mime_types: content of /etc/mime.types. capacity: what the PV says;
+    nothing reads it."""
 
     path: str = Field("/", pattern=r"^/")
     options: str = ""
     version: str | None = None
+    fixed: bool | None = None
     mime_types: str | None = None
     capacity: str | None = Field(None, pattern=r"^\d+(Ki|Mi|Gi|Ti)?$")
 
