@@ -9,25 +9,23 @@ Pure functions; any thread.
 from __future__ import annotations
 
 import functools
+from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import replace
+from hashlib import md5
 from xml.etree.ElementTree import Element, SubElement, fromstring, tostring
 
 from osscloud.addressing import Address
+from osscloud.errors import OssError
 from osscloud.message import Request, Response
+from osscloud.s3documents import CLASSES, from_s3, to_s3_shape
+from osscloud.xml import canonical
 
-__all__ = ["NAMESPACE", "to_native", "to_s3"]
+__all__ = ["NAMESPACE", "form_headers", "to_native", "to_s3"]
 
 NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 
-# Vendor documentation, "Compatibility with Amazon S3".
-_CLASSES = {
-    "STANDARD": "Standard",
-    "STANDARD_IA": "IA",
-    "GLACIER": "Archive",
-    "DEEP_ARCHIVE": "ColdArchive",
-}
-_CLASSES_BACK = {native: amazon for amazon, native in _CLASSES.items()}
+_CLASSES_BACK = {native: amazon for amazon, native in CLASSES.items()}
 
 # Part of the signature, or about the transfer only.
 _DROPPED = frozenset({"x-amz-date", "x-amz-content-sha256", "x-amz-security-token", "x-amz-te", "x-amz-trailer"})
@@ -48,18 +46,33 @@ _RENAMED = {
     )
 }
 
+# What OSS does not offer to S3 clients. Taking such a header and not doing it would be worse than to refuse.
+_REFUSED = (
+    "x-amz-grant-",
+    "x-amz-object-lock-",
+    "x-amz-bucket-object-lock-enabled",
+    "x-amz-server-side-encryption-customer-",
+    "x-amz-copy-source-server-side-encryption-customer-",
+    "x-amz-website-redirect-location",
+)
+
 _XSI = "http://www.w3.org/2001/XMLSchema-instance"
 _ALL_USERS = "http://acs.amazonaws.com/groups/global/AllUsers"
+
+_TRANSLATED = frozenset({"lifecycle", "website", "restore"})
 
 _READ_PARAMETERS = frozenset({"acl", "tagging", "uploadId"})
 
 
 def to_native(request: Request, address: Address) -> Request:
-    """The same request as a native client would have sent it. address: of that request."""
+    """The same request as a native client would have sent it. address: of that request. Raises OssError
+    NotImplemented."""
     headers: dict[str, str] = {}
     for name, value in request.headers.items():
         if not name.startswith("x-amz-"):
             headers[name] = value
+        elif name.startswith(_REFUSED):
+            raise OssError("NotImplemented", extras={"Header": name})
         elif name not in _DROPPED:
             native, translated = _native_header(name[6:], value, in_bucket=not address.key)
             headers[native] = translated
@@ -67,7 +80,22 @@ def to_native(request: Request, address: Address) -> Request:
     if request.method == "PUT" and not address.key and body and not address.params:
         # LocationConstraint is S3's; OSS's CreateBucketConfiguration knows nothing of it.
         body = b""
+    for param in address.params:
+        if param in _TRANSLATED and body:
+            body = _translated(param, bytes(body), headers)
     return Request(request.method, request.target, headers, body, request.client_ip, request.secure, request.caller)
+
+
+def _translated(param: str, body: bytes, headers: dict[str, str]) -> bytes:
+    """The body as OSS spells it. A Content-MD5 that fits the body as sent becomes that of the other one."""
+    native = from_s3(param, body)
+    if headers.get("content-md5") == _digest(body):
+        headers["content-md5"] = _digest(native)
+    return native
+
+
+def _digest(body: bytes) -> str:
+    return b64encode(md5(body, usedforsecurity=False).digest()).decode()
 
 
 def _native_header(name: str, value: str, *, in_bucket: bool) -> tuple[str, str]:
@@ -75,15 +103,30 @@ def _native_header(name: str, value: str, *, in_bucket: bool) -> tuple[str, str]
         case "acl":
             return ("x-oss-acl" if in_bucket else "x-oss-object-acl"), value
         case "copy-source":
-            return "x-oss-copy-source", value if value.startswith(("/", "%2F")) else "/" + value
+            return "x-oss-copy-source", value
         case "storage-class":
-            return "x-oss-storage-class", _CLASSES.get(value, value)
+            return "x-oss-storage-class", CLASSES.get(value, value)
         case "server-side-encryption":
             return "x-oss-server-side-encryption", "KMS" if value == "aws:kms" else value
         case "tagging-directive":
             return "x-oss-tagging-directive", value.capitalize()
         case _:
             return "x-oss-" + name, value
+
+
+def form_headers(fields: Mapping[str, str]) -> dict[str, str]:
+    """The fields of a PostObject form (lower-case names) as native ones: S3's name them so in every form, whoever
+    signed it."""
+    native: dict[str, str] = {}
+    for name, value in fields.items():
+        if name == "acl" and "x-oss-object-acl" not in fields:
+            native["x-oss-object-acl"] = value
+        elif name.startswith("x-amz-") and name not in _DROPPED:
+            renamed, translated = _native_header(name[6:], value, in_bucket=False)
+            native[renamed] = translated
+        else:
+            native[name] = value
+    return native
 
 
 def to_s3(request: Request, address: Address, response: Response) -> Response:
@@ -118,6 +161,11 @@ def _is_document(method: str, address: Address, headers: Mapping[str, str]) -> b
 def _document(body: bytes, params: Mapping[str, str]) -> bytes:
     if "acl" in params:
         return _access_control_policy(body)
+    for param in params:
+        if param in _TRANSLATED:
+            document: Element = fromstring(body)
+            to_s3_shape(param, document)
+            body = canonical(document)
     declaration, _, rest = body.partition(b"?>\n")
     root, bracket, content = rest.partition(b">")
     for native, amazon in _CLASSES_BACK.items():

@@ -6,11 +6,16 @@ import random
 import socket
 import urllib.error
 import urllib.request
+from base64 import b64encode
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from hashlib import md5
+from http.client import HTTPConnection
 from typing import Any
 
 import boto3
 import pytest
+import requests
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
@@ -25,9 +30,14 @@ KEY_ID, SECRET = "LTAI5tBoto3", "a-secret"
 
 
 @pytest.fixture
-def server() -> Iterator[HttpServer]:
+def service() -> OssService:
     service = OssService(clock=WallClock(), rng=random.Random(1))
     service.accounts.create_key(id=KEY_ID, secret=SECRET)
+    return service
+
+
+@pytest.fixture
+def server(service: OssService) -> Iterator[HttpServer]:
     with HttpServer(service) as running:
         yield running
 
@@ -187,7 +197,9 @@ def test_canned_acls_are_shown_as_grants(s3: Any) -> None:
     ]
 
 
-@pytest.mark.parametrize(("name", "native"), [("STANDARD_IA", "IA"), ("GLACIER", "Archive")])
+@pytest.mark.parametrize(
+    ("name", "native"), [("STANDARD_IA", "IA"), ("GLACIER", "Archive"), ("DEEP_ARCHIVE", "ColdArchive")]
+)
 def test_storage_classes_have_their_s3_names(s3: Any, server: HttpServer, name: str, native: str) -> None:
     s3.put_object(Bucket="demo", Key="k", Body=b"x", StorageClass=name)
     head = s3.head_object(Bucket="demo", Key="k")
@@ -197,6 +209,195 @@ def test_storage_classes_have_their_s3_names(s3: Any, server: HttpServer, name: 
     anonymous = urllib.request.Request(f"{server.endpoint}/demo/k", method="HEAD")
     with urllib.request.urlopen(anonymous, timeout=10) as answer:
         assert answer.headers["x-oss-storage-class"] == native
+
+
+RULES: list[dict[str, Any]] = [
+    {
+        "ID": "logs",
+        "Status": "Enabled",
+        "Filter": {"Prefix": "logs/"},
+        "Expiration": {"Days": 3},
+        "Transitions": [{"Days": 1, "StorageClass": "STANDARD_IA"}, {"Days": 2, "StorageClass": "GLACIER"}],
+        "NoncurrentVersionExpiration": {"NoncurrentDays": 9},
+        "NoncurrentVersionTransitions": [{"NoncurrentDays": 2, "StorageClass": "STANDARD_IA"}],
+        "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7},
+    },
+    {
+        "ID": "large",
+        "Status": "Enabled",
+        "Filter": {
+            "And": {"Prefix": "x/", "Tags": [{"Key": "k", "Value": "v"}], "ObjectSizeGreaterThan": 10},
+        },
+        "Expiration": {"Days": 3},
+    },
+    {
+        "ID": "tagged",
+        "Status": "Disabled",
+        "Filter": {"Tag": {"Key": "q", "Value": "w"}},
+        "Expiration": {"Date": datetime(2030, 1, 1, tzinfo=UTC)},
+    },
+    {"ID": "all", "Status": "Disabled", "Filter": {"Prefix": ""}, "Expiration": {"ExpiredObjectDeleteMarker": True}},
+]
+
+
+def test_lifecycle_rules_come_back_as_s3_spells_them(s3: Any, service: OssService) -> None:
+    s3.put_bucket_lifecycle_configuration(Bucket="demo", LifecycleConfiguration={"Rules": RULES})
+    assert s3.get_bucket_lifecycle_configuration(Bucket="demo")["Rules"] == RULES
+    native = service.store.buckets["demo"].configs["lifecycle"]
+    for spelled in (b"<Prefix>logs/</Prefix>", b"<StorageClass>IA</StorageClass>", b"<AbortMultipartUpload><Days>7"):
+        assert spelled in native
+    s3.delete_bucket_lifecycle(Bucket="demo")
+    assert error_of(lambda: s3.get_bucket_lifecycle_configuration(Bucket="demo")) == (404, "NoSuchLifecycle")
+
+
+def test_a_rule_with_its_prefix_outside_of_a_filter_is_taken_too(s3: Any) -> None:
+    rule = {"ID": "a", "Status": "Enabled", "Prefix": "logs/", "Expiration": {"Days": 3}}
+    s3.put_bucket_lifecycle_configuration(Bucket="demo", LifecycleConfiguration={"Rules": [rule]})
+    assert s3.get_bucket_lifecycle_configuration(Bucket="demo")["Rules"][0]["Filter"] == {"Prefix": "logs/"}
+
+
+def test_the_digest_of_a_document_is_that_of_what_the_client_sent(server: HttpServer) -> None:
+    s3 = make_client(server)
+    s3.create_bucket(Bucket="demo")
+    s3.close()
+    body = (
+        b"<LifecycleConfiguration><Rule><Filter><Prefix>a</Prefix></Filter><Status>Enabled</Status>"
+        b"<Expiration><Days>1</Days></Expiration></Rule></LifecycleConfiguration>"
+    )
+    for sent, status in ((body, 200), (b"another", 400)):
+        digest = b64encode(md5(sent, usedforsecurity=False).digest()).decode()
+        request = AWSRequest("PUT", f"{server.endpoint}/demo?lifecycle", data=body, headers={"Content-MD5": digest})
+        S3SigV4Auth(Credentials(KEY_ID, SECRET), "s3", "cn-hangzhou").add_auth(request)
+        answer = requests.put(request.url, data=body, headers=dict(request.headers), timeout=10)
+        assert (answer.status_code, "InvalidDigest" in answer.text) == (status, status == 400)
+
+
+def test_a_website_has_rules_without_numbers_and_types(s3: Any, server: HttpServer) -> None:
+    redirect = {"HostName": "example.com", "Protocol": "http", "ReplaceKeyPrefixWith": "b/", "HttpRedirectCode": "302"}
+    website = {
+        "IndexDocument": {"Suffix": "index.html"},
+        "ErrorDocument": {"Key": "e.html"},
+        "RoutingRules": [{"Condition": {"KeyPrefixEquals": "a/"}, "Redirect": redirect}],
+    }
+    s3.put_bucket_website(Bucket="demo", WebsiteConfiguration=website)
+    found = s3.get_bucket_website(Bucket="demo")
+    assert {name: found[name] for name in website} == website
+    connection = HTTPConnection("127.0.0.1", server.port, timeout=10)
+    connection.request("GET", "/demo/a/1")
+    answer = connection.getresponse()
+    assert (answer.status, answer.headers["Location"]) == (302, "http://example.com/b/1")
+    connection.close()
+    s3.delete_bucket_website(Bucket="demo")
+    assert error_of(lambda: s3.get_bucket_website(Bucket="demo")) == (404, "NoSuchWebsiteConfiguration")
+
+
+def test_a_rule_with_a_number_is_refused(server: HttpServer) -> None:
+    s3 = make_client(server)
+    s3.create_bucket(Bucket="demo")
+    s3.close()
+    body = (
+        b"<WebsiteConfiguration><RoutingRules><RoutingRule><RuleNumber>1</RuleNumber><Redirect><HostName>e.com"
+        b"</HostName></Redirect></RoutingRule></RoutingRules></WebsiteConfiguration>"
+    )
+    request = AWSRequest("PUT", f"{server.endpoint}/demo?website", data=body)
+    S3SigV4Auth(Credentials(KEY_ID, SECRET), "s3", "cn-hangzhou").add_auth(request)
+    answer = requests.put(request.url, data=body, headers=dict(request.headers), timeout=10)
+    assert (answer.status_code, answer.headers["x-oss-ec"]) == (400, "0019-00000010")
+
+
+@pytest.mark.parametrize("storage_class", ["GLACIER", "DEEP_ARCHIVE"])
+def test_a_restore_is_for_a_day_whatever_it_asks_for(s3: Any, service: OssService, storage_class: str) -> None:
+    s3.put_object(Bucket="demo", Key="k", Body=b"x", StorageClass=storage_class)
+    assert error_of(lambda: read(s3, "k")) == (403, "InvalidObjectState")
+    wanted = {"Days": 30, "GlacierJobParameters": {"Tier": "Bulk"}}
+    done = s3.restore_object(Bucket="demo", Key="k", RestoreRequest=wanted)
+    assert done["ResponseMetadata"]["HTTPStatusCode"] == 202
+    assert s3.head_object(Bucket="demo", Key="k")["Restore"] == 'ongoing-request="true"'
+    tiering = service.store.buckets["demo"].objects["k"].tiering
+    assert tiering is not None
+    assert tiering.frozen - tiering.thawed == 86_400
+
+
+def test_logging_is_configured(s3: Any) -> None:
+    assert "LoggingEnabled" not in s3.get_bucket_logging(Bucket="demo")
+    wanted = {"LoggingEnabled": {"TargetBucket": "demo", "TargetPrefix": "log/"}}
+    s3.put_bucket_logging(Bucket="demo", BucketLoggingStatus=wanted)
+    assert s3.get_bucket_logging(Bucket="demo")["LoggingEnabled"] == wanted["LoggingEnabled"]
+
+
+@pytest.mark.parametrize("source", ["demo/a%20%25b", "/demo/a%20%25b", "demo%2Fa%20%25b", "%2Fdemo%2Fa%20%25b"])
+def test_a_copy_source_has_several_spellings(s3: Any, source: str) -> None:
+    s3.put_object(Bucket="demo", Key="a %b", Body=b"data")
+    # boto3 would encode a text once more.
+    s3.meta.events.register(
+        "before-sign.s3.CopyObject", lambda request, **_: _replace(request.headers, "x-amz-copy-source", source)
+    )
+    s3.copy_object(Bucket="demo", Key="to", CopySource="demo/whatever")
+    assert read(s3, "to") == b"data"
+
+
+def _replace(headers: Any, name: str, value: str) -> None:
+    del headers[name]
+    headers[name] = value
+
+
+@pytest.mark.parametrize("signature", ["s3v4", "s3"])
+def test_a_form_is_posted(server: HttpServer, signature: str) -> None:
+    s3 = make_client(server, signature=signature)
+    s3.create_bucket(Bucket="demo")
+    fields = {
+        "acl": "public-read",
+        "success_action_status": "201",
+        "x-amz-meta-a": "1",
+        "x-amz-storage-class": "GLACIER",
+    }
+    conditions: list[Any] = [{name: value} for name, value in fields.items()]
+    form = s3.generate_presigned_post("demo", "form/${filename}", fields, [*conditions, ["content-length-range", 0, 9]])
+    answer = requests.post(form["url"], data=form["fields"], files={"file": ("n.txt", b"hello")}, timeout=10)
+    assert (answer.status_code, "<Key>form/n.txt</Key>" in answer.text) == (201, True)
+    head = s3.head_object(Bucket="demo", Key="form/n.txt")
+    assert (head["Metadata"], head["StorageClass"]) == ({"a": "1"}, "GLACIER")
+    assert len(s3.get_object_acl(Bucket="demo", Key="form/n.txt")["Grants"]) == 2
+    large = requests.post(form["url"], data=form["fields"], files={"file": ("n.txt", b"0123456789")}, timeout=10)
+    assert (large.status_code, "EntityTooLarge" in large.text) == (400, True)
+    forged = {**form["fields"], "policy": form["fields"]["policy"][:-4] + "fQ=="}
+    refused = requests.post(form["url"], data=forged, files={"file": ("n.txt", b"hello")}, timeout=10)
+    assert (refused.status_code, "SignatureDoesNotMatch" in refused.text) == (403, True)
+    s3.close()
+
+
+@pytest.mark.parametrize(
+    ("operation", "arguments"),
+    [
+        ("get_bucket_accelerate_configuration", {}),
+        ("list_bucket_metrics_configurations", {}),
+        ("get_bucket_notification_configuration", {}),
+        ("get_bucket_ownership_controls", {}),
+        ("get_bucket_replication", {}),
+        ("get_object_attributes", {"Key": "k", "ObjectAttributes": ["ETag"]}),
+        ("get_object_legal_hold", {"Key": "k"}),
+        ("get_object_lock_configuration", {}),
+        ("get_object_retention", {"Key": "k"}),
+        ("get_object_torrent", {"Key": "k"}),
+        ("delete_bucket_ownership_controls", {}),
+        ("put_bucket_notification_configuration", {"NotificationConfiguration": {}}),
+        ("put_object", {"Key": "k", "GrantRead": "id=1"}),
+        ("put_object", {"Key": "k", "WebsiteRedirectLocation": "/l"}),
+        ("put_bucket_acl", {"GrantRead": "id=1"}),
+    ],
+)
+def test_what_oss_has_not_for_s3_clients_is_not_implemented(
+    s3: Any, service: OssService, operation: str, arguments: dict[str, Any]
+) -> None:
+    s3.put_object(Bucket="demo", Key="k", Body=b"x")
+    assert error_of(lambda: getattr(s3, operation)(Bucket="demo", **arguments)) == (501, "NotImplemented")
+    assert service.access_log.records[-1].error_code == "NotImplemented"
+    assert read(s3, "k") == b"x"
+
+
+def test_only_three_canned_acls_are_known(s3: Any) -> None:
+    for acl in ("authenticated-read", "bucket-owner-full-control"):
+        assert error_of(lambda acl=acl: s3.put_object(Bucket="demo", Key="k", ACL=acl)) == (400, "InvalidArgument")
 
 
 def test_tags_and_encryption_are_translated(s3: Any) -> None:

@@ -45,15 +45,21 @@ class CopySource:
 
 def _parse_source(text: str) -> tuple[str, str, str | None]:
     path, mark, version_id = text.partition("?versionId=")
-    bucket, slash, key = path.removeprefix("/").partition("/")
-    decoded = unquote_to_bytes(key).decode("utf-8", "surrogateescape")
-    if not bucket or not slash or not decoded:
+    # Decoding what is decoded already would change a "%" in a key: the first slash may be encoded, and then all is.
+    bucket, slash, key = (_decode(part) for part in path.removeprefix("/").partition("/"))
+    if not slash:
+        bucket, slash, key = bucket.removeprefix("/").partition("/")
+    if not bucket or not slash or not key:
         raise OssError(
             "InvalidArgument",
             "Copy Source must mention the source bucket and key: /sourcebucket/sourcekey.",
             extras={"ArgumentName": "x-oss-copy-source", "ArgumentValue": text},
         )
-    return unquote_to_bytes(bucket).decode("utf-8", "surrogateescape"), decoded, version_id if mark else None
+    return bucket, key, version_id if mark else None
+
+
+def _decode(text: str) -> str:
+    return unquote_to_bytes(text).decode("utf-8", "surrogateescape")
 
 
 def read_source(call: Call) -> CopySource:

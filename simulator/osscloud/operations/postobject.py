@@ -30,6 +30,7 @@ from osscloud.operations.metadata import (
 )
 from osscloud.operations.object import MAX_PUT_BYTES, publish
 from osscloud.operations.selection import check_object_name, version_headers
+from osscloud.s3 import form_headers
 from osscloud.store import Version
 from osscloud.xml import Document, parse_iso_date
 
@@ -192,7 +193,7 @@ def post_object(call: Call) -> Response:
     call.authorise("oss:PutObject", bucket, key, "write")
     host = call.headers.get("host", call.config.endpoint)
     file_type = fields.get("x-oss-content-type") or fields.get("content-type") or form.file_type
-    call.headers = {**_latin(fields), "content-type": file_type}
+    call.headers = {**_latin(form_headers(fields)), "content-type": file_type}
     refuse_callback(call)
     if "callback" in fields:
         raise OssError("NotImplemented", "Callbacks are not implemented.", extras={"Header": "callback"})

@@ -13,7 +13,7 @@ import hashlib
 import hmac
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -119,16 +119,16 @@ def authenticate_form(
     """The identity behind a PostObject form, ANONYMOUS when it is not signed. fields: lower-case names.
 
     Raises OssError as `authenticate` does; InvalidArgument without a policy."""
-    v4_form = fields.get("x-oss-signature-version") == v4.ALGORITHM
-    if not v4_form and "ossaccesskeyid" not in fields:
+    check_with = next((check for field, check in _FORMS.items() if field in fields), None)
+    if check_with is None:
         return ANONYMOUS
     policy = fields.get("policy", "")
     if not policy:
         _invalid_parameter("policy", "", "The policy field is missing.", "0002-00000702")
-    token = fields.get("x-oss-security-token", "")
+    token = fields.get("x-oss-security-token") or fields.get("x-amz-security-token", "")
     carrier = Request(request.method, request.target, {"x-oss-security-token": token} if token else {})
     check = _Check(carrier, Address("", "", {}, path_style=False), accounts, clock, config)
-    return check.v4_form(fields, policy) if v4_form else check.v1_form(fields, policy)
+    return check_with(check, fields, policy)
 
 
 def _scheme_in_query(params: Mapping[str, str]) -> Scheme:
@@ -341,12 +341,34 @@ class _Check:
     # Forms (PostObject): what is signed is the policy
 
     def v1_form(self, fields: Mapping[str, str], policy: str) -> Identity:
-        key = self.key(fields.get("ossaccesskeyid", ""))
+        return self.form_signed_once(fields, policy, fields.get("ossaccesskeyid", ""), "V1")
+
+    def aws2_form(self, fields: Mapping[str, str], policy: str) -> Identity:
+        return self.form_signed_once(fields, policy, fields.get("awsaccesskeyid", ""), "AWS2")
+
+    def form_signed_once(self, fields: Mapping[str, str], policy: str, access_key_id: str, scheme: Scheme) -> Identity:
+        key = self.key(access_key_id)
         text = policy.encode("utf-8", "surrogateescape")
         signature = fields.get("signature", "")
         if not _equal(v1.sign(key.secret, text), signature):
             self.mismatch(key, signature, text, ec="0002-00000705")
-        return self.identity(key, "V1", in_url=True)
+        return self.identity(key, scheme, in_url=True)
+
+    def aws4_form(self, fields: Mapping[str, str], policy: str) -> Identity:
+        if fields["x-amz-algorithm"] != aws.ALGORITHM:
+            _invalid_parameter("x-amz-algorithm", fields["x-amz-algorithm"], "The signature version is not supported.")
+        scope = fields.get("x-amz-credential", "").rsplit("/", 4)
+        if len(scope) != 5 or not all(scope) or scope[3:] != ["s3", aws.TERMINATOR]:
+            _invalid_parameter("x-amz-credential", "/".join(scope), "The credential is invalid.", "0002-00000413")
+        timestamp = fields.get("x-amz-date", "")
+        if _parse_iso(timestamp) is None or timestamp[:8] != scope[1]:
+            _invalid_parameter("x-amz-date", timestamp, "The date is invalid.", "0002-00000415")
+        key = self.key(scope[0])
+        text = policy.encode("utf-8", "surrogateescape")
+        signature = fields.get("x-amz-signature", "")
+        if not _equal(v4.sign(aws.signing_key_v4(key.secret, scope[1], scope[2], scope[3]), text), signature):
+            self.mismatch(key, signature, text, ec="0002-00000705")
+        return self.identity(key, "AWS4", in_url=True)
 
     def v4_form(self, fields: Mapping[str, str], policy: str) -> Identity:
         scope = fields.get("x-oss-credential", "").rsplit("/", 4)
@@ -576,6 +598,15 @@ class _Check:
         text = aws.string_to_sign_v2(self.request, self.address, date)
         if not _equal(v1.sign(key.secret, text), signature):
             self.mismatch(key, signature, text, ec="0002-00000040")
+
+
+# The field that tells how a form is signed, and what checks it then.
+_FORMS: Mapping[str, Callable[[_Check, Mapping[str, str], str], Identity]] = {
+    "x-oss-signature-version": _Check.v4_form,
+    "ossaccesskeyid": _Check.v1_form,
+    "x-amz-algorithm": _Check.aws4_form,
+    "awsaccesskeyid": _Check.aws2_form,
+}
 
 
 def _equal(computed: str, provided: str) -> bool:
