@@ -71,7 +71,7 @@ def to_native(request: Request, address: Address) -> Request:
     for name, value in request.headers.items():
         if not name.startswith("x-amz-"):
             headers[name] = value
-        elif name.startswith(_REFUSED):
+        elif name.startswith(_REFUSED) and value.lower() != "false":  # rclone says that it wants no lock
             raise OssError("NotImplemented", extras={"Header": name})
         elif name not in _DROPPED:
             native, translated = _native_header(name[6:], value, in_bucket=not address.key)
