@@ -10,8 +10,7 @@ import functools
 import ipaddress
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from urllib.parse import unquote_to_bytes
 
 from osscloud.errors import OssError
@@ -33,8 +32,7 @@ class Naming(Protocol):
     def region(self) -> str: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(NamedTuple):
     """What a request speaks about.
 
     bucket: "" for the service itself. key: "" for the bucket; UTF-8 with surrogateescape for bytes that are not.
@@ -52,6 +50,7 @@ class Address:
     custom: bool = False
 
 
+@functools.lru_cache(maxsize=1024)
 def valid_bucket_name(name: str) -> bool:
     """3 to 63 characters of [a-z0-9-], first and last alphanumeric (OSS documentation, bucket naming)."""
     return _BUCKET_NAME.fullmatch(name) is not None
@@ -60,7 +59,7 @@ def valid_bucket_name(name: str) -> bool:
 def split_target(target: str) -> tuple[str, str]:
     """The still encoded path and query of a request target; an absolute-form target ("http://host/path") loses scheme
     and authority."""
-    if target[:1] != "/" and "://" in target:
+    if not target.startswith("/") and "://" in target:
         rest = target.split("://", 1)[1]
         cut = min((i for i in (rest.find("/"), rest.find("?")) if i >= 0), default=len(rest))
         target = rest[cut:]

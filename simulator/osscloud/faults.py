@@ -88,7 +88,7 @@ def throttle_code(operation: str) -> str:
     return "MetaOperationQpsLimitExceeded" if operation in _METADATA else "TotalQpsLimitExceeded"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class FaultedResponse(Response):
     """An answer that the transport has to spoil. seconds: of "latency" and "stall", and how long a "blackhole" goes
     on."""

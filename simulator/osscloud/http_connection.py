@@ -112,22 +112,18 @@ def _status_line(status: int) -> str:
 
 
 def _head(response: Response, *, keep_alive: bool) -> bytes:
-    lines = [f"{name}: {value}\r\n" for name, value in response.headers.items() if name != "Connection"]
-    lines.append("Connection: keep-alive\r\n\r\n" if keep_alive else "Connection: close\r\n\r\n")
-    text = "".join(lines)
-    count = len(lines) + 1
-    if text.count("\n") != count or text.count("\r") != count:
-        # A value that came from a request (response-content-type=...) must not end its line.
-        lines = [line[:-2].replace("\r", " ").replace("\n", " ") + "\r\n" for line in lines[:-1]] + lines[-1:]
-        text = "".join(lines)
-    try:
-        return (_status_line(response.status) + text).encode("latin-1")
-    except UnicodeEncodeError:
-        return _status_line(response.status).encode("ascii") + b"".join(map(_encode_line, lines))
+    headers = response.headers
+    headers["Connection"] = "keep-alive" if keep_alive else "close"
+    text = "\r\n".join([f"{name}: {value}" for name, value in headers.items()])
+    if not text.isascii() or text.count("\n") >= len(headers) or text.count("\r") >= len(headers):
+        return _status_line(response.status).encode("ascii") + b"".join(map(_encode_line, headers.items())) + b"\r\n"
+    return f"{_status_line(response.status)}{text}\r\n\r\n".encode("ascii")
 
 
-def _encode_line(line: str) -> bytes:
-    """latin-1, which is how bytes of unknown meaning are kept; UTF-8 for text that came decoded from a query."""
+def _encode_line(header: tuple[str, str]) -> bytes:
+    """latin-1, which is how bytes of unknown meaning are kept; UTF-8 for text that came decoded from a query. A value
+    that came from a request (response-content-type=...) must not end its line."""
+    line = ": ".join(header).replace("\r", " ").replace("\n", " ") + "\r\n"
     try:
         return line.encode("latin-1")
     except UnicodeEncodeError:
@@ -188,6 +184,7 @@ class Connection(asyncio.Protocol):
     """See the module. The server calls `sweep` about once a second, `shut` when it stops."""
 
     __slots__ = (
+        "_arrived",
         "_body",
         "_body_bytes",
         "_busy",
@@ -226,6 +223,7 @@ class Connection(asyncio.Protocol):
         self._continue = False
         self._writable: asyncio.Future[None] | None = None
         self._unsent = 0
+        self._arrived = 0
         self._taken = False
         self._forget()
 
@@ -283,8 +281,9 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._deaf:
             return
-        if self._state != _HEAD:
+        if self._state == _BODY:
             self._moved = self._context.loop.time()
+        self._arrived = len(data)
         try:
             self._parser.feed_data(data)
             if self._state != _IDLE and not self._taken:
@@ -330,18 +329,15 @@ class Connection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         limits = self._context.limits
         lines = self._lines
-        size = len(self._target)
+        # No head is larger than the bytes that it may have come in.
+        large = self._untaken + self._arrived > limits.head_bytes and self._head_bytes() > limits.head_bytes
+        if large or len(lines) > limits.head_lines:
+            raise _Refused(_TOO_LARGE)
         headers = self._headers
         for raw, value in lines:
-            size += len(raw) + len(value)
             name = _header_name(raw)
             text = value.decode("latin-1").strip(" \t")
             headers[name] = f"{headers[name]}, {text}" if name in headers else text
-            if size > limits.head_bytes:
-                break
-        if size > limits.head_bytes or len(lines) > limits.head_lines:
-            headers.clear()
-            raise _Refused(_TOO_LARGE)
         self._state = _BODY
         self._lines = []
         self._untaken = 0
@@ -351,6 +347,9 @@ class Connection(asyncio.Protocol):
             self._continue = True
         if "content-length" in headers:
             self._count_body(int(headers["content-length"]))
+
+    def _head_bytes(self) -> int:
+        return len(self._target) + sum(len(name) + len(value) for name, value in self._lines)
 
     def _count_body(self, size: int) -> None:
         limit = self._context.limits.body_bytes

@@ -3,7 +3,8 @@
 Every transport (HTTP, in-process) turns what it has into a `Request`, gives it to `OssService.handle` and turns the
 `Response` back. `ossfuse` imports this module and `clock`, nothing else of the cloud.
 
-Any thread may create and read these values; nobody may change one after handing it on.
+Any thread may create and read these values; nobody may change one after handing it on. `Request` and `Response` are not
+frozen, as making a frozen one takes eight times as long (1.3 against 0.16 microseconds) and each request makes three.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ class Caller:
     command: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Request:
     """One request as received.
 
@@ -62,7 +63,7 @@ class Request:
     caller: Caller | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Response:
     """One answer. headers: names spelled as OSS sends them, values latin-1 text; Content-Length is always present
     (it is the object's size in an answer to HEAD, whose body is empty)."""

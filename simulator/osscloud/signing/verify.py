@@ -14,10 +14,9 @@ import hmac
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Literal, NoReturn, Protocol
+from typing import Literal, NamedTuple, NoReturn, Protocol
 
 from osscloud.accounts import AccessKey, Accounts, Session
 from osscloud.addressing import Address
@@ -44,8 +43,7 @@ class Limits(Protocol):
     def max_skew_seconds(self) -> int: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(NamedTuple):
     """Who sent a request. account: owner id; both ids are "" for an anonymous request. in_url: the signature was in the
     query, not in the Authorization header. user: name of the RAM user that signed, session: of a role that signed; with
     neither it is the account itself."""
@@ -610,4 +608,4 @@ _FORMS: Mapping[str, Callable[[_Check, Mapping[str, str], str], Identity]] = {
 
 
 def _equal(computed: str, provided: str) -> bool:
-    return hmac.compare_digest(computed.encode("ascii"), provided.encode("latin-1", "replace"))
+    return provided.isascii() and hmac.compare_digest(computed, provided)
