@@ -17,13 +17,27 @@ KubeObject = dict[str, Any]
 
 class ApiError(Exception):
     """The API refused. reason: as Status has it ("NotFound", "AlreadyExists", "Conflict", "Invalid", "Forbidden",
-    "BadRequest"); code: HTTP status. str() is what kubectl prints behind "Error from server (REASON): "."""
+    "BadRequest"); code: HTTP status. str() is what kubectl prints behind "Error from server (REASON): ". kind, group,
+    name: what it is about, as the details of a Status have it."""
 
-    def __init__(self, reason: str, code: int, message: str, *, causes: Sequence[Mapping[str, str]] = ()) -> None:
+    def __init__(
+        self,
+        reason: str,
+        code: int,
+        message: str,
+        *,
+        causes: Sequence[Mapping[str, str]] = (),
+        kind: str = "",
+        group: str = "",
+        name: str = "",
+    ) -> None:
         super().__init__(message)
         self.reason = reason
         self.code = code
         self.causes = tuple(causes)
+        self.kind = kind
+        self.group = group
+        self.name = name
 
 
 @dataclass(frozen=True, slots=True)
