@@ -55,6 +55,9 @@ _MALFORMED_XML = "The XML you provided was not well-formed or did not validate a
 # Vendor documentation "Error codes"; messages and ECs as the vendor SDKs' own tests assert them where they do.
 ERRORS: Mapping[str, ErrorKind] = {
     # 400
+    "AccessMonitorDisableNotAllowed": ErrorKind(
+        400, "Access monitor can not be disabled while lifecycle rules are based on the last access time."
+    ),
     "BadRequest": ErrorKind(400, "Insufficient information. Origin request header needed."),
     "EntityTooLarge": ErrorKind(400, "Your proposed upload exceeds the maximum allowed object size."),
     "EntityTooSmall": ErrorKind(400, "Your proposed upload is smaller than the minimum allowed size."),

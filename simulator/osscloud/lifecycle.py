@@ -15,6 +15,7 @@ from itertools import combinations, pairwise
 from typing import NamedTuple
 from xml.etree.ElementTree import Element, SubElement, tostring
 
+from osscloud.accessmonitor import tracked_since
 from osscloud.errors import OssError
 from osscloud.operations.call import Call, Ids
 from osscloud.operations.config import (
@@ -128,6 +129,7 @@ class _Rule:
     noncurrent_expiration: _When | None
     noncurrent_transitions: tuple[_Transition, ...]
     abort: _When | None
+    atime_base: int
 
     def covers(self, version: Version) -> bool:
         """True when prefix (checked by the caller for whole ranges), tags and filters say so."""
@@ -188,6 +190,7 @@ def _rule(element: Element) -> _Rule:
             _transition(e, "NoncurrentDays") for e in element.findall("NoncurrentVersionTransition")
         ),
         abort=_when(element.find("AbortMultipartUpload")),
+        atime_base=int(element.findtext("AtimeBase") or 0),
     )
 
 
@@ -207,12 +210,13 @@ def _accept(call: Call, body: bytes) -> bytes:
         _check_dates(element)
         if not element.findtext("ID"):
             _name(element, number_)
+        _base_accesses(call, element)
     rules = [_rule(element) for element in elements]
     ids = [rule.id for rule in rules]
     if len(set(ids)) != len(ids) or any(len(id_.encode()) > 255 for id_ in ids):
         raise OssError("InvalidArgument", "Rule IDs must be unique and have at most 255 bytes.")
     for rule in rules:
-        _check_rule(call, rule)
+        _check_rule(rule)
     if call.headers.get("x-oss-allow-same-action-overlap", "").lower() != "true":
         for one, other in combinations(rules, 2):
             _check_overlap(one, other)
@@ -232,6 +236,22 @@ def _name(element: Element, position: int) -> None:
     found.text = f"{digest[:8]}-{digest[8:12]}-{digest[12:16]}-{digest[16:20]}-{digest[20:32]}"
 
 
+def _base_accesses(call: Call, rule: Element) -> None:
+    """A rule by accesses says since when they are known: what was not read since counts as read then."""
+    by_access = [t for t in rule if _flag(t, "IsAccessTime")]
+    if not by_access:
+        return
+    if any(t.find("CreatedBeforeDate") is not None for t in by_access):
+        raise OssError("MalformedXML", ec="0014-00000047", extras={"ErrorDetail": "CreatedBeforeDate and IsAccessTime"})
+    since = tracked_since(call.bucket)
+    if since is None:
+        raise OssError(
+            "InvalidArgument", "Access monitor must be enabled for rules by access time.", ec="0014-00000016"
+        )
+    if rule.find("AtimeBase") is None:
+        SubElement(rule, "AtimeBase").text = str(since)
+
+
 def _check_dates(rule: Element) -> None:
     """Each action has exactly one age, and a rule counts in days or by dates, not both."""
     kinds: set[str] = set()
@@ -249,7 +269,7 @@ def _check_dates(rule: Element) -> None:
         raise OssError("MalformedXML", extras={"ErrorDetail": "a rule without an action"})
 
 
-def _check_rule(call: Call, rule: _Rule) -> None:
+def _check_rule(rule: _Rule) -> None:
     if rule.smaller and rule.smaller <= rule.larger:
         raise invalid("ObjectSizeLessThan", str(rule.smaller), "ObjectSizeLessThan must exceed ObjectSizeGreaterThan.")
     if rule.tags and (rule.lone_markers or rule.abort):
@@ -259,8 +279,6 @@ def _check_rule(call: Call, rule: _Rule) -> None:
         (rule.noncurrent_transitions, rule.noncurrent_expiration),
     ):
         _check_order(transitions, expiration)
-    if any(t.by_access for t in (*rule.transitions, *rule.noncurrent_transitions)) and not _monitors(call.bucket):
-        raise OssError("InvalidArgument", "Access monitor must be enabled for rules by access time.")
 
 
 def _check_order(transitions: tuple[_Transition, ...], expiration: _When | None) -> None:
@@ -376,7 +394,7 @@ class _Plan:
                 if self.bucket.versioning == UNVERSIONED:
                     due = max(due, self._protected(version))
                 yield _Action(due, 9, lambda day: self._expire(version, day))
-            yield from self._transitions(version, version.modified, rule.transitions)
+            yield from self._transitions(version, version.modified, rule.transitions, rule.atime_base)
 
     def _noncurrent(self, version: Version, since: int, rules: list[_Rule]) -> Iterator[_Action]:
         for rule in rules:
@@ -385,9 +403,11 @@ class _Plan:
             due = rule.noncurrent_expiration.due(since) if rule.noncurrent_expiration else None
             if due is not None:
                 yield _Action(max(due, self._protected(version)), 9, lambda day: self._remove(version))
-            yield from self._transitions(version, since, rule.noncurrent_transitions)
+            yield from self._transitions(version, since, rule.noncurrent_transitions, rule.atime_base)
 
-    def _transitions(self, version: Version, born: int, transitions: tuple[_Transition, ...]) -> Iterator[_Action]:
+    def _transitions(
+        self, version: Version, born: int, transitions: tuple[_Transition, ...], atime_base: int
+    ) -> Iterator[_Action]:
         for transition in transitions:
             if not transition.moves(version):
                 continue
@@ -395,7 +415,7 @@ class _Plan:
                 if not self.monitored:
                     continue
                 seen = version.tiering.accessed if version.tiering else 0
-                due = transition.when.due(max(born, seen))
+                due = transition.when.due(max(born, seen, atime_base))
             else:
                 due = transition.when.due(born)
             if due is not None:
@@ -444,14 +464,6 @@ def _midnight(moment: int) -> int:
     return -(-moment // DAY) * DAY
 
 
-def _monitors(bucket: Bucket) -> bool:
-    return bool(configured(bucket, "accessmonitor", _monitoring))
-
-
-def _monitoring(kept: bytes) -> bool:
-    return parse(kept, "AccessMonitorConfiguration").findtext("Status") == "Enabled"
-
-
 def evaluate(store: Store, ids: Ids, now: int) -> None:
     """Applies every rule of every bucket for each midnight since the last call up to `now`."""
     today = now // DAY * DAY
@@ -468,7 +480,7 @@ def _evaluate(bucket: Bucket, ids: Ids, last: int, today: int) -> None:
     rules = tuple(rule for rule in configured(bucket, "lifecycle", _read) or () if rule.enabled)
     if not rules:
         return
-    plan = _Plan(bucket, ids, rules, _monitors(bucket), today)
+    plan = _Plan(bucket, ids, rules, tracked_since(bucket) is not None, today)
     day = last
     while True:
         # What was due before its rule existed is done at the next midnight.
@@ -500,12 +512,17 @@ def expiration_header(bucket: Bucket, version: Version) -> str:
 
 
 def visit(call: Call, bucket: Bucket, version: Version) -> None:
-    """Notes that an object was read, in a bucket that monitors access; one that lifecycle moved to IA comes back to
-    Standard when its rule says so."""
-    if not _monitors(bucket):
+    """Notes that an object was read, in a bucket that monitors access, the first time in 24 hours; one that lifecycle
+    moved to IA comes back to Standard when its rule says so."""
+    if tracked_since(bucket) is None:
         return
     with call.store.lock:
-        version.tiering = replace(version.tiering or Tiering(), accessed=call.now)
+        tiering = version.tiering or Tiering()
+        if tiering.accessed and call.now < tiering.accessed + DAY and not tiering.transitioned:
+            return
+        if call.now >= tiering.accessed + DAY:
+            tiering = replace(tiering, accessed=call.now)
+        version.tiering = tiering
         if version.storage_class == "IA" and version.tiering.transitioned and _returns(bucket, version):
             version.storage_class = "Standard"
             version.tiering = replace(version.tiering, transitioned=0)

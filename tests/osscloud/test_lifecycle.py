@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from conftest import Answer, Client
 
 DAY = 86_400
+BY_ACCESS = "<IsAccessTime>true</IsAccessTime>"
 
 
 def put_rules(client: Client, *rules: str, **headers: str) -> Answer:
@@ -75,7 +76,17 @@ def accept(client: Client, *rules: str) -> None:
         ([rule(move(30, "IA"), "test"), rule(move(60, "IA"), "test/log")], "InvalidArgument", "0014-00000079"),
         ([rule(move(120, "IA"), "test"), rule(move(60, "Archive"), "test/log")], "InvalidArgument", "0014-00000082"),
         (["<ID>x</ID>" + rule(expire(1), "a"), "<ID>x</ID>" + rule(expire(1), "b")], "InvalidArgument", None),
-        ([rule(move(30, "IA", "<IsAccessTime>true</IsAccessTime>"))], "InvalidArgument", None),
+        ([rule(move(30, "IA", BY_ACCESS))], "InvalidArgument", "0014-00000016"),
+        (
+            [
+                rule(
+                    "<Transition><CreatedBeforeDate>2030-01-01T00:00:00Z</CreatedBeforeDate>"
+                    f"<StorageClass>IA</StorageClass>{BY_ACCESS}</Transition>"
+                )
+            ],
+            "MalformedXML",
+            "0014-00000047",
+        ),
         (
             [
                 rule(
@@ -317,9 +328,64 @@ def test_a_tick_that_is_repeated_changes_nothing(client: Client, clock: VirtualC
     assert oss.admin.versions("demo") == once
 
 
+def track(client: Client, status: str = "Enabled") -> Answer:
+    body = f"<AccessMonitorConfiguration><Status>{status}</Status></AccessMonitorConfiguration>".encode()
+    return client.send("PUT", "", {"accessmonitor": ""}, body=body)
+
+
+def test_what_was_not_read_since_tracking_began_counts_as_read_then(client: Client, clock: VirtualClock) -> None:
+    client.put("old", b"x")
+    clock.advance(100 * DAY)
+    assert track(client).status == 200
+    enabled = int(clock.now())
+    clock.advance(3 * DAY)
+    accept(client, rule(move(10, "IA", BY_ACCESS)))
+    assert client.send("GET", "", {"lifecycle": ""}).text("Rule/AtimeBase") == str(enabled)
+    clock.advance(6 * DAY)
+    assert client.head("old").header("x-oss-storage-class") == "Standard"
+    clock.advance(DAY)
+    assert client.head("old").header("x-oss-storage-class") == "IA"
+
+
+def test_a_rule_may_name_its_own_base(client: Client, clock: VirtualClock) -> None:
+    client.put("old", b"x")
+    clock.advance(100 * DAY)
+    track(client)
+    accept(client, rule(move(10, "IA", BY_ACCESS), extra=f"<AtimeBase>{int(clock.now()) - 9 * DAY}</AtimeBase>"))
+    clock.advance(DAY)
+    assert client.head("old").header("x-oss-storage-class") == "IA"
+
+
+def test_tracking_lasts_as_long_as_a_rule_needs_it(client: Client, clock: VirtualClock) -> None:
+    track(client)
+    since = int(clock.now())
+    clock.advance(DAY)
+    track(client)
+    accept(client, rule(move(10, "IA", BY_ACCESS)))
+    assert client.send("GET", "", {"lifecycle": ""}).text("Rule/AtimeBase") == str(since)
+    assert (track(client, "Disabled").status, track(client, "Disabled").code) == (400, "AccessMonitorDisableNotAllowed")
+    assert client.send("GET", "", {"accessmonitor": ""}).xml[0].text == "Enabled"
+    assert len(client.send("GET", "", {"accessmonitor": ""}).xml) == 1
+    client.send("DELETE", "", {"lifecycle": ""})
+    assert track(client, "Disabled").status == 200
+    assert track(client, "Paused").code == "MalformedXML"
+
+
+def test_the_first_read_in_24_hours_is_the_one_that_is_noted(client: Client, clock: VirtualClock) -> None:
+    track(client)
+    client.put("k", b"x")
+    client.get("k")
+    first = client.head("k").header("x-oss-last-access-time")
+    clock.advance(DAY - 1)
+    client.get("k")
+    assert client.head("k").header("x-oss-last-access-time") == first
+    clock.advance(1)
+    client.get("k")
+    assert client.head("k").header("x-oss-last-access-time") != first
+
+
 def test_reads_keep_objects_warm_and_bring_them_back(client: Client, clock: VirtualClock) -> None:
-    body = b"<AccessMonitorConfiguration><Status>Enabled</Status></AccessMonitorConfiguration>"
-    assert client.send("PUT", "", {"accessmonitor": ""}, body=body).status == 200
+    assert track(client).status == 200
     by_access = "<IsAccessTime>true</IsAccessTime><ReturnToStdWhenVisit>true</ReturnToStdWhenVisit>"
     accept(client, rule(move(10, "IA", by_access)))
     client.put("read", b"x")

@@ -6,7 +6,7 @@ they do elsewhere is a line where it is done (`bucket.get_info` shows them). Tab
 
 from __future__ import annotations
 
-from osscloud import encryption, lifecycle, referer, requestpayment, serverlog
+from osscloud import accessmonitor, encryption, lifecycle, referer, requestpayment, serverlog
 from osscloud.cors import CONFIGURATION as CORS
 from osscloud.operations.bucket import DEFAULT_RESOURCE_GROUP, resource_group_document
 from osscloud.operations.config import (
@@ -70,14 +70,7 @@ CONFIGURATIONS: tuple[Configuration, ...] = (
         unset=unset(_holding("ArchiveDirectReadConfiguration", Enabled="false")),
         deletable=False,
     ),
-    xml(
-        "accessmonitor",
-        "BucketAccessMonitor",
-        "AccessMonitorConfiguration",
-        {"Status": one_of("Enabled", "Disabled")},
-        unset=unset(_holding("AccessMonitorConfiguration", Status="Disabled")),
-        deletable=False,
-    ),
+    accessmonitor.CONFIGURATION,
     xml(
         "transferAcceleration",
         "BucketTransferAcceleration",
