@@ -151,6 +151,14 @@ class Accounts:
             self.sessions[id] = session
             return session
 
+    def shared_session(self, role: Role, name: str, *, lifetime: int, renewed_before: int, now: float) -> Session:
+        """A session that a service keeps for itself: the same for everybody who asks, until it is about to expire.
+        lifetime, renewed_before: seconds."""
+        for session in list(self.sessions.values()):
+            if (session.role_id, session.name) == (role.id, name) and session.expires - now > renewed_before:
+                return session
+        return self.open_session(role, name, expires=int(now) + lifetime, now=now)
+
     def _token(self, id: str) -> str:
         # Real tokens start with CAIS and are some hundred base64 characters; the id in front finds the session.
         return "CAIS" + base64.b64encode(id.encode() + b"\0" + self._rng.randbytes(360)).decode()

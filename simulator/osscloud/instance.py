@@ -14,7 +14,6 @@ from osscloud.accounts import Accounts
 from osscloud.addressing import split_target
 from osscloud.clock import Clock
 from osscloud.message import Request, Response
-from osscloud.ram.entity import Role, Session
 from osscloud.sts import trusts
 
 __all__ = ["HOST", "PATH", "InstanceMetadata", "addressed"]
@@ -70,7 +69,9 @@ class InstanceMetadata:
         if name != role.name:
             return _answer(404, "application/json", json.dumps({"Code": "NotFound"}).encode())
         now = self._clock.now()
-        session = self._session(role, now)
+        session = self._accounts.shared_session(
+            role, _SESSION_NAME, lifetime=_LIFETIME, renewed_before=_RENEWED_BEFORE, now=now
+        )
         document = {
             "AccessKeyId": session.access_key_id,
             "AccessKeySecret": session.secret,
@@ -80,14 +81,6 @@ class InstanceMetadata:
             "Code": "Success",
         }
         return _answer(200, "application/json", json.dumps(document, indent=2).encode())
-
-    def _session(self, role: Role, now: float) -> Session:
-        """The same credentials for everybody who asks, until they are about to expire."""
-        for session in list(self._accounts.sessions.values()):
-            ours = (session.role_id, session.name) == (role.id, _SESSION_NAME)
-            if ours and session.expires - now > _RENEWED_BEFORE:
-                return session
-        return self._accounts.open_session(role, _SESSION_NAME, expires=int(now) + _LIFETIME, now=now)
 
 
 def _iso(seconds: float) -> str:

@@ -18,6 +18,7 @@ from xml.etree.ElementTree import Element
 from osscloud.blob import crc64_of, etag_of
 from osscloud.errors import OssError
 from osscloud.message import Response
+from osscloud.mirrorauth import AUTH_SCHEMA, S3Auth, own_bucket, read_auth, role_headers, s3_headers
 from osscloud.operations.call import Call
 from osscloud.operations.config import Schema, boolean, number, text
 from osscloud.operations.metadata import META_PREFIX, check_tags, invalid
@@ -74,12 +75,13 @@ _OF_THE_SIGNATURE = frozenset({"OSSAccessKeyId", "Signature", "Expires", "securi
 @dataclass(frozen=True, slots=True)
 class OriginRequest:
     """What an origin is asked. method: GET or HEAD. headers: spelled as sent, without Host unless a rule sets it.
-    timeout: seconds for all of it."""
+    timeout: seconds for all of it. server_name: what TLS asks for; "" is the URL's host."""
 
     method: str
     url: str
     headers: Mapping[str, str]
     timeout: float = TIMEOUT_SECONDS
+    server_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +132,8 @@ class Mirror:
 
     prefix: what replaces the prefix of the condition in the origin's URL (EnableReplacePrefix); None: nothing does.
     urls: MirrorURL, then MirrorURLSlave and the alternates by number. probe: asked first; when it fails, the first URL
-    is passed over. transparent: statuses that the client gets as they are (TransparentMirrorResponseCodes).
+    is passed over. transparent: statuses that the client gets as they are (TransparentMirrorResponseCodes). role: in
+    whose name origins are asked; "" in nobody's. sni: TLS asks for the host that the request names.
     """
 
     urls: tuple[str, ...]
@@ -152,6 +155,10 @@ class Mirror:
     set: tuple[tuple[str, str], ...] = ()
     returned: tuple[tuple[str, str], ...] = ()
     tags: tuple[tuple[str, str], ...] = ()
+    auth: S3Auth | None = None
+    using_role: bool = False
+    role: str = ""
+    sni: bool = False
 
     def check(self) -> None:
         """What a schema cannot say. Raises OssError InvalidArgument, InvalidTag, TooManyTags."""
@@ -165,6 +172,10 @@ class Mirror:
             if len(values) > MAX_PASSED:
                 raise invalid(name, str(len(values)), f"At most {MAX_PASSED} headers can be named.")
         check_tags(dict(self.tags))
+        if self.auth is not None:
+            self.auth.check()
+        if self.using_role and (not self.role or self.auth is not None):
+            raise invalid("MirrorRole", self.role, "MirrorUsingRole needs MirrorRole, and no MirrorAuth beside it.")
 
     def url(self, base: str, key: str, matched: str, query: str) -> str:
         """Where an object is at the origin with this base URL. matched: the prefix of the condition. query: of the
@@ -235,19 +246,19 @@ MIRROR_SCHEMA: Schema = {
             "MirrorMultiAlternateDstRegion?": text,
         }
     },
-    # Kept and given back; there are no tunnels, roles, images or videos here for them to act on.
+    "MirrorAuth?": AUTH_SCHEMA,
+    "MirrorRole?": text,
+    "MirrorSNI?": boolean,
+    "MirrorUsingRole?": boolean,
+    # Kept and given back; there are no tunnels, images or videos here for them to act on.
     "MirrorAllowGetImageInfo?": boolean,
     "MirrorAllowVideoSnapshot?": boolean,
     "MirrorAsyncStatus?": number(),
-    "MirrorAuth?": {"AuthType?": text, "Region?": text, "AccessKeyId?": text, "AccessKeySecret?": text},
     "MirrorDstRegion?": text,
     "MirrorDstSlaveVpcId?": text,
     "MirrorDstVpcId?": text,
     "MirrorIsExpressTunnel?": boolean,
-    "MirrorRole?": text,
-    "MirrorSNI?": boolean,
     "MirrorTunnelId?": text,
-    "MirrorUsingRole?": boolean,
 }
 
 
@@ -279,6 +290,10 @@ def read_mirror(redirect: Element) -> Mirror:
         set=_pairs(headers, "Set"),
         returned=_pairs(redirect.find("MirrorReturnHeaders"), "ReturnHeader"),
         tags=_pairs(redirect.find("MirrorTaggings"), "Taggings"),
+        auth=read_auth(redirect),
+        using_role=flag("MirrorUsingRole"),
+        role=child_text(redirect, "MirrorRole") or "",
+        sni=flag("MirrorSNI"),
     )
 
 
@@ -310,8 +325,11 @@ def fetch(call: Call, mirror: Mirror, *, matched: str, query: str, origin: Origi
     wanted = call.headers.get("range", "")
     if wanted and (mirror.proxy_pass or call.config.mirror_range == "relay"):
         headers["Range"] = wanted
-    request = OriginRequest(call.method, "", headers)
-    answer = _ask(mirror, origin, request, lambda base: mirror.url(base, call.key, matched, query))
+    host = next((value for name, value in headers.items() if name.lower() == "host"), "")
+    request = OriginRequest(call.method, "", headers, server_name=host.partition(":")[0] if mirror.sni else "")
+    answer = _ask(
+        mirror, _Known(call, mirror, origin), request, lambda base: mirror.url(base, call.key, matched, query)
+    )
     if answer.status in (301, 302, 303, 307, 308):
         if mirror.follow:
             raise _failed("The origin redirects too often or nowhere.", ec=_STATUS_EC)
@@ -335,9 +353,44 @@ def fetch(call: Call, mirror: Mirror, *, matched: str, query: str, origin: Origi
     return _relay(mirror, answer, {})
 
 
+class _Known:
+    """The origin of a rule, asked in the name that the rule says. Only its own servers get to know it, not where they
+    redirect to."""
+
+    def __init__(self, call: Call, mirror: Mirror, origin: Origin) -> None:
+        self._call = call
+        self._mirror = mirror
+        self._origin = origin
+        self._hosts = {urlsplit(url).netloc for url in (*mirror.urls, mirror.probe) if url}
+
+    def fetch(self, request: OriginRequest) -> OriginResponse:
+        """Raises OriginError, OssError MirrorFailed."""
+        if urlsplit(request.url).netloc in self._hosts:
+            request = replace(request, headers=self._signed(request))
+        return self._origin.fetch(request)
+
+    def _signed(self, request: OriginRequest) -> Mapping[str, str]:
+        call, mirror = self._call, self._mirror
+        if mirror.auth is not None:
+            return s3_headers(mirror.auth, request, call.now)
+        if not mirror.using_role:
+            return request.headers
+        address = own_bucket(call, request.url)
+        if address is None:
+            raise _failed(f"MirrorUsingRole is for buckets of this service; {request.url} is none.")
+        try:
+            session = call.assume_role(call.bucket.owner, mirror.role)
+        except LookupError as error:
+            raise _failed(f"MirrorRole: {error.args[0]}.") from error
+        return role_headers(call, session, address, request)
+
+
 _STATUS_EC = "0041-00000101"
 _RANGE_EC = "0041-00000103"
 _READ_EC = "0041-00000104"
+
+# With MirrorSwitchAllErrors everything else makes the next origin be asked (vendor SDKs).
+_WELL = frozenset({200, 206, 301, 302, 303, 307, 404})
 
 _REASONS = {
     "unreachable": "The origin cannot be reached",
@@ -371,7 +424,7 @@ def _ask(mirror: Mirror, origin: Origin, request: OriginRequest, url: Callable[[
             answer = _follow(mirror, origin, replace(request, url=url(base)))
         except OriginError:
             continue
-        if answer.status < 500 and (answer.status in (200, 206) or not mirror.switch_all_errors):
+        if answer.status in _WELL if mirror.switch_all_errors else answer.status < 500:
             return answer
     try:
         return _follow(mirror, origin, replace(request, url=url(urls[-1])))

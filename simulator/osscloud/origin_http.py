@@ -41,7 +41,8 @@ class HttpOrigin:
         deadline = time.monotonic() + request.timeout
         try:
             port = parts.port or (443 if parts.scheme == "https" else 80)
-            with self._connected(parts.hostname, port, deadline, secure=parts.scheme == "https") as stream:
+            name = (request.server_name or parts.hostname) if parts.scheme == "https" else ""
+            with self._connected(parts.hostname, port, deadline, server_name=name) as stream:
                 return _exchange(stream, request, host=parts.netloc.rpartition("@")[2], path=_path(request.url))
         except TimeoutError as error:
             raise OriginError("timeout", f"no complete answer within {request.timeout:g} s") from error
@@ -57,14 +58,15 @@ class HttpOrigin:
                 _shut(each)
 
     @contextmanager
-    def _connected(self, host: str, port: int, deadline: float, *, secure: bool) -> Iterator[_Stream]:
+    def _connected(self, host: str, port: int, deadline: float, *, server_name: str) -> Iterator[_Stream]:
+        """server_name: for TLS; "" is none."""
         plain = self._connect(host, port, deadline)
         connection = plain
         try:
-            if secure:
+            if server_name:
                 context = self._context or ssl.create_default_context()
                 plain.settimeout(_left(deadline))
-                connection = context.wrap_socket(plain, server_hostname=host)
+                connection = context.wrap_socket(plain, server_hostname=server_name)
                 with self._lock:
                     self._open.add(connection)
             yield _Stream(connection, deadline)

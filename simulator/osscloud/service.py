@@ -16,7 +16,7 @@ from typing import Literal
 
 from osscloud import cors, instance, sts, website
 from osscloud.accesslog import AccessLog, LogRecord
-from osscloud.accounts import Accounts
+from osscloud.accounts import Accounts, Session
 from osscloud.addressing import Address, resolve
 from osscloud.admin import Admin
 from osscloud.clock import Clock
@@ -194,6 +194,7 @@ class OssService:
             ids=self._ids,
             authoriser=self._permissions.check,
             form_signer=self._form_identity,
+            assume_role=self._own_session,
             now=int(now),
         )
         exchange = _Exchange(call, self._ids.request_id())
@@ -308,6 +309,17 @@ class OssService:
 
     def _form_identity(self, call: Call, fields: Mapping[str, str]) -> Identity:
         return authenticate_form(fields, call.request, self.accounts, self.clock, self.config)
+
+    def _own_session(self, account: str, role: str) -> Session:
+        """A role that OSS acts as, for mirror rules. Raises LookupError."""
+        found = self.accounts.ram.role(role, account=account)
+        if found is None:
+            raise LookupError(f"account {account} has no role {role}")
+        if not sts.trusts(found, frozenset({"Service oss.aliyuncs.com"}), {}):
+            raise LookupError(f"the role {role} does not trust the service oss.aliyuncs.com")
+        return self.accounts.shared_session(
+            found, "oss-mirror", lifetime=3600, renewed_before=600, now=self.clock.now()
+        )
 
     def _resolve(self, exchange: _Exchange) -> Address:
         call = exchange.call

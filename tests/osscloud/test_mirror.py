@@ -462,6 +462,44 @@ def test_the_second_url_is_asked_when_the_first_fails(client: Client, site: Site
     assert client.get("c").code == "MirrorFailed"
     rule(slave + on("MirrorSwitchAllErrors"))
     assert client.get("c").body == b"second"
+    site.pages["http://second.example/gone"] = OriginResponse(200, {}, b"second")
+    assert client.get("gone").code == "NoSuchKey"  # a 404 is no failure of the first
+
+
+def auth(kind: str = "S3V4", region: str = "us-east-1", key: str = "AK", secret: str = "SK") -> str:
+    return on(
+        "MirrorAuth",
+        on("AuthType", kind) + on("Region", region) + on("AccessKeyId", key) + on("AccessKeySecret", secret),
+    )
+
+
+def test_a_signature_is_for_the_rules_own_servers(client: Client, site: Site, rule: Callable[..., None]) -> None:
+    site.page("a", b"", 302, location="http://elsewhere.example/a")
+    site.pages["http://elsewhere.example/a"] = OriginResponse(200, {}, b"there")
+    rule(auth())
+    assert client.get("a").body == b"there"
+    first, second = site.requests
+    scope = "20240903/us-east-1/s3/aws4_request"
+    assert first.headers["Authorization"].startswith(
+        f"AWS4-HMAC-SHA256 Credential=AK/{scope}, SignedHeaders=host;x-amz"
+    )
+    assert "Authorization" not in second.headers
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        auth(kind="OSSV4"),
+        auth(region=""),
+        auth(key=""),
+        auth(secret=""),
+        on("MirrorUsingRole"),
+        on("MirrorUsingRole") + on("MirrorRole", "r") + auth(),
+    ],
+)
+def test_an_identity_that_can_not_be_had_is_refused_at_once(client: Client, more: str) -> None:
+    answer = client.send("PUT", "", {"website": ""}, body=mirror(more))
+    assert (answer.status, answer.code) == (400, "InvalidArgument")
 
 
 def test_a_failing_probe_passes_the_first_url_over(client: Client, site: Site, rule: Callable[..., None]) -> None:

@@ -182,7 +182,10 @@ def certificate(directory: Path) -> Path:
         .serial_number(1)
         .not_valid_before(now - timedelta(hours=1))
         .not_valid_after(now + timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1")), x509.DNSName("shop.example")]),
+            critical=False,
+        )
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )
@@ -205,6 +208,26 @@ def test_an_origin_may_speak_tls_and_its_certificate_is_checked(tmp_path: Path) 
         assert reason_of(HttpOrigin(), url) == "unreadable"
     finally:
         trusting.close()
+        site.close()
+
+
+@pytest.mark.parametrize("sni", [False, True])
+def test_a_rule_with_sni_asks_tls_for_the_host_that_it_names(tmp_path: Path, sni: bool) -> None:
+    file = certificate(tmp_path)
+    asked: list[str | None] = []
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(file)
+    server.sni_callback = lambda connection, name, context: asked.append(name)
+    site = Site(server)
+    headers = "<MirrorHeaders><Set><Key>Host</Key><Value>shop.example</Value></Set></MirrorHeaders>"
+    more = headers + ("<MirrorSNI>true</MirrorSNI>" if sni else "")
+    context = ssl.create_default_context(cafile=file)
+    try:
+        with served(site.url.replace("http:", "https:"), more, context) as (_, server_):
+            assert get(server_, "/demo/a")[:2] == (200, b"hello")
+        assert asked == ["shop.example" if sni else None]  # an address is never asked for
+        assert b"Host: shop.example" in site.heads[0]
+    finally:
         site.close()
 
 
@@ -242,16 +265,19 @@ def test_closing_breaks_what_is_under_way(site: Site) -> None:
 
 
 @contextmanager
-def served(url: str = "") -> Iterator[tuple[OssService, HttpServer]]:
-    """A cloud whose bucket "demo" everybody may read and mirrors `url` (or itself)."""
-    origin = HttpOrigin()
+def served(
+    url: str = "", more: str = "", context: ssl.SSLContext | None = None
+) -> Iterator[tuple[OssService, HttpServer]]:
+    """A cloud whose bucket "demo" everybody may read and mirrors `url` (or itself). more: of the rule."""
+    origin = HttpOrigin(context)
     oss = OssService(clock=WallClock(), rng=random.Random(1), origin=origin)
     oss.admin.create_bucket("demo", acl="public-read")
     with HttpServer(oss) as server:
         rule = (
             "<WebsiteConfiguration><RoutingRules><RoutingRule><RuleNumber>1</RuleNumber><Condition>"
             "<HttpErrorCodeReturnedEquals>404</HttpErrorCodeReturnedEquals></Condition><Redirect>"
-            f"<RedirectType>Mirror</RedirectType><MirrorURL>{url or server.endpoint + '/demo/'}</MirrorURL></Redirect>"
+            f"<RedirectType>Mirror</RedirectType><MirrorURL>{url or server.endpoint + '/demo/'}</MirrorURL>"
+            f"{more}</Redirect>"
             "</RoutingRule></RoutingRules></WebsiteConfiguration>"
         )
         bucket = oss._store.buckets["demo"]

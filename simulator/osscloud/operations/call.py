@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from osscloud.accounts import Session
 from osscloud.errors import OssError
 from osscloud.message import Request, Response
 from osscloud.signing.verify import ANONYMOUS, Identity
@@ -57,6 +58,8 @@ class Switches(Protocol):
     @property
     def endpoint(self) -> str: ...
     @property
+    def domains(self) -> tuple[str, ...]: ...
+    @property
     def regions(self) -> tuple[str, ...]: ...
     @property
     def max_restore_days(self) -> int: ...
@@ -92,6 +95,13 @@ class FormSigner(Protocol):
         ...
 
 
+class RoleAssumer(Protocol):
+    def __call__(self, account: str, role: str) -> Session:
+        """Temporary credentials of a role for OSS itself, which the role has to trust. Raises LookupError with the
+        reason."""
+        ...
+
+
 class Call:
     """headers: lower-case names. params: decoded. now: whole seconds. scanned, returned: for the log, set by
     listings. read_class: storage class of the content that was read, when that is not Standard, for the cost. identity:
@@ -100,6 +110,7 @@ class Call:
 
     __slots__ = (
         "_bucket",
+        "assume_role",
         "authoriser",
         "bucket_name",
         "concealed",
@@ -129,6 +140,7 @@ class Call:
         ids: Ids,
         authoriser: Authoriser,
         form_signer: FormSigner,
+        assume_role: RoleAssumer,
         now: int,
     ) -> None:
         self.request = request
@@ -143,6 +155,7 @@ class Call:
         self.ids = ids
         self.authoriser = authoriser
         self.form_signer = form_signer
+        self.assume_role = assume_role
         self.now = now
         self.operation: Operation | None = None
         self._bucket: Bucket | None = None
