@@ -10,11 +10,10 @@ from dataclasses import dataclass, field
 
 import yaml
 
-from ossvol.errors import Problem
+from osscluster.marks import Marks, Path, Problem, compose
 
 __all__ = ["Document", "Path", "Scalar", "parse"]
 
-Path = tuple[str | int, ...]
 Scalar = str | int | float | bool | None
 Data = Scalar | list["Data"] | dict[str, "Data"]
 
@@ -22,64 +21,36 @@ _YAML_TAG = "tag:yaml.org,2002:"
 
 
 @dataclass(slots=True)
-class Document:
+class Document(Marks):
     """data: what the file says, None when nothing could be read. problems: what the YAML subset forbids."""
 
-    file: str
     data: Data = None
     problems: list[Problem] = field(default_factory=list)
-    # Path of a value to (line, column) of its key (of itself inside a sequence) and of the value; both from 0.
-    _keys: dict[Path, tuple[int, int]] = field(default_factory=dict)
-    _values: dict[Path, tuple[int, int]] = field(default_factory=dict)
     _source: dict[Path, str] = field(default_factory=dict)
-
-    def line(self, path: Path) -> int:
-        """Line, from 1, of what stands at `path`, or of the nearest thing around it."""
-        return self._at(path, self._keys)[0] + 1
 
     def source(self, path: Path) -> str:
         """The scalar at `path` as it is spelled in the file ("0640", where YAML reads 416)."""
         return self._source.get(path, "")
 
-    def problem(self, path: Path, code: str, message: str, *, hint: str = "", key: bool = False) -> Problem:
-        """A problem at the value of `path`, or at its key."""
-        line, column = self._at(path, self._keys if key else self._values)
-        return Problem(self.file, line + 1, column + 1, code, message, hint)
-
-    def _at(self, path: Path, marks: dict[Path, tuple[int, int]]) -> tuple[int, int]:
-        for length in range(len(path), -1, -1):
-            if (mark := marks.get(path[:length])) is not None:
-                return mark
-        return (0, 0)
-
 
 def parse(text: str, file: str) -> Document:
     """Reads one YAML document. Never raises for what the text contains: it is in `problems`."""
     document = Document(file)
-    try:
-        loader = yaml.CSafeLoader(text)
-        try:
-            node = loader.get_single_node()
-        finally:
-            loader.dispose()
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line, column = (mark.line, mark.column) if mark else (0, 0)
-        words = " ".join(part for part in (error.problem, error.context) if part)
-        document.problems.append(Problem(file, line + 1, column + 1, "E110", f"not valid YAML: {words}"))
+    nodes = compose(text, file, "E110")
+    if isinstance(nodes, Problem):
+        document.problems.append(nodes)
         return document
-    except yaml.reader.ReaderError as error:
-        before = text[: error.position]
-        line = before.count("\n")
-        column = len(before) - (before.rfind("\n") + 1)
-        document.problems.append(Problem(file, line + 1, column + 1, "E110", f"not valid YAML: {error.reason}"))
-        return document
-    if node is None:
+    if not nodes:
         document.problems.append(Problem(file, 1, 1, "E110", "the file is empty"))
+        return document
+    if len(nodes) > 1:
+        mark = nodes[1].start_mark
+        message = "not valid YAML: expected a single document in the stream but found another document"
+        document.problems.append(Problem(file, mark.line + 1, mark.column + 1, "E110", message))
         return document
     if _aliases(text, document):
         return document
-    document.data = _build(node, (), document)
+    document.data = _build(nodes[0], (), document)
     return document
 
 
@@ -99,8 +70,7 @@ def _aliases(text: str, document: Document) -> bool:
 
 
 def _build(node: yaml.Node, path: Path, document: Document) -> Data:
-    document._values[path] = (node.start_mark.line, node.start_mark.column)
-    document._keys.setdefault(path, document._values[path])
+    document.note(path, node)
     if isinstance(node, yaml.MappingNode):
         return _mapping(node, path, document)
     if isinstance(node, yaml.SequenceNode):
@@ -125,7 +95,7 @@ def _mapping(node: yaml.MappingNode, path: Path, document: Document) -> dict[str
             continue
         first[key] = mark.line + 1
         child = (*path, key)
-        document._keys[child] = (mark.line, mark.column)
+        document.note(child, value_node, key_node)
         result[key] = _build(value_node, child, document)
     return result
 
