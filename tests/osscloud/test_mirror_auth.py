@@ -101,12 +101,19 @@ def test_an_s3_server_is_asked_with_a_signature(cloud: Cloud, other: Cloud) -> N
 
 @pytest.fixture
 def moto() -> Iterator[str]:
-    """A moto that checks signatures from the fifth request on: its endpoint."""
-    server = ThreadedMotoServer(port=0, verbose=False)
+    """The endpoint of a moto. It lives in this process: that it checks signatures has to end with the test."""
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host.replace('0.0.0.0', '127.0.0.1')}:{port}"
+    endpoint = "http://{}:{}".format(*server.get_host_and_port())
+    yield endpoint
+    check_signatures(endpoint, after="inf")
+    requests.post(f"{endpoint}/moto-api/reset", timeout=20)
     server.stop()
+
+
+def check_signatures(endpoint: str, after: str) -> None:
+    """after: how many requests moto still lets pass unchecked."""
+    requests.post(f"{endpoint}/moto-api/reset-auth", data=after.encode(), timeout=20).raise_for_status()
 
 
 def aws(service: str, endpoint: str, key: str = "AKIAANYBODY", secret: str = "any") -> Any:
@@ -124,7 +131,7 @@ def test_moto_gives_a_private_object_to_its_reader_only(cloud: Cloud, moto: str)
     s3 = aws("s3", moto)
     s3.create_bucket(Bucket="shelf")
     s3.put_object(Bucket="shelf", Key=KEY, Body=b"private")
-    requests.post(f"{moto}/moto-api/reset-auth", data=b"0", timeout=20)
+    check_signatures(moto, after="0")
     cloud.mirror(f"{moto}/shelf/", "")
     assert failure(cloud.get()) == "The origin answered with status 403."
     cloud.mirror(f"{moto}/shelf/", auth(key["AccessKeyId"], "wrong"))
