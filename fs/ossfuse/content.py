@@ -73,6 +73,8 @@ class Content:
             m.access.require_parent(ctx, path, os.W_OK)
             found = Attributes(0, 0, 0)
         size = found.size
+        if not m.profile.dirty_shrink_ignored and (held := m.files.find(path)) is not None:
+            size = held.size
         truncated = bool(flags & os.O_TRUNC and size)
         if truncated:
             size = 0
@@ -83,7 +85,8 @@ class Content:
             if not m.profile.open_missing_succeeds:
                 raise
             headers = {}
-        handle = self._open(ctx, path, headers, size=size, mtime=mtime, flags=flags)
+        empties = truncated and not m.profile.dirty_shrink_ignored
+        handle = self._open(ctx, path, headers, size=size, mtime=mtime, flags=flags, resizes=empties)
         if truncated:
             self._truncate_opened(path, handle)
         return handle.fh
@@ -102,21 +105,32 @@ class Content:
                 m.cache.drop(path)
             raise
 
-    def _open(self, ctx: Context, path: str, headers: Headers, *, size: int, mtime: float | None, flags: int) -> Handle:
+    def _open(
+        self,
+        ctx: Context,
+        path: str,
+        headers: Headers,
+        *,
+        size: int,
+        mtime: float | None,
+        flags: int,
+        resizes: bool = False,
+    ) -> Handle:
         m = self._m
         handle = m.files.open(
             path,
             lambda: m.entity(path, headers, size, mtime),
             flags=flags,
-            reopen=lambda entity: self._reopen(entity, headers, size),
+            reopen=lambda entity: self._reopen(entity, headers, size, resizes=resizes),
         )
         handle.pid, handle.uid, handle.command = ctx.pid, ctx.uid, ctx.command
         return handle
 
-    @staticmethod
-    def _reopen(entity: Entity, headers: Headers, size: int, *, ignore_modified: bool = False) -> None:
-        # The server's smaller size says nothing about a file that is being written.
-        keeps = not ignore_modified and entity.modified and size <= entity.size
+    def _reopen(self, entity: Entity, headers: Headers, size: int, *, resizes: bool) -> None:
+        """resizes: the size is wanted, even of a file that is being written. Otherwise it is the server's, which says
+        nothing about such a file."""
+        grows = self._m.profile.dirty_reopen_grows and size > entity.size
+        keeps = not resizes and entity.modified and not grows
         entity.reopen(headers, None if keeps else size)
 
     def _handle(self, path: str, fh: int) -> Handle | None:
@@ -171,13 +185,14 @@ class Content:
         shared = m.profile.entity_shared
         handles = m.files.count(path)
         stores = not m.profile.path_truncate_ignored and not (shared and handles)
+        resizes = handles <= 1 or not m.profile.dirty_shrink_ignored
         # Without a time, 1.91 takes the whole local file for changed; that must not reach the server.
         mtime = found.attributes.mtime if stores and shared else None
         handle = m.files.open(
             path,
             lambda: m.entity(path, found.headers, size, mtime),
             flags=os.O_RDWR,
-            reopen=lambda entity: self._reopen(entity, found.headers, size, ignore_modified=handles <= 1),
+            reopen=lambda entity: self._reopen(entity, found.headers, size, resizes=resizes),
         )
         try:
             handle.entity.update_ctime()

@@ -307,6 +307,8 @@ class Entity:
                 elif self._profile.fetches_beyond_end:
                     self._client.get(self.path, 0, 0)
                 self._pages.mark(begin, stop, state)
+                if self._profile.read_forgets_shrink and not begin and stop == self.size:
+                    self._pages.shrunk = False
 
     def _download(self, start: int, size: int) -> None:
         part = self._options.multipart_size
@@ -345,7 +347,7 @@ class Entity:
             if start and (self._profile.loads_before_write or self._options.nomultipart):
                 self.load(0, start)
             if start > self.size:
-                self._pages.resize(start, modified=not self._profile.loads_before_write)
+                self._pages.resize(start, modified=not self._profile.loads_before_write or self._profile.entity_shared)
             _write_all(self._local(), data, start)
             self._pages.mark(start, start + len(data), PageState.WRITTEN)
             if self._options.nomultipart and not self._profile.loads_before_write:

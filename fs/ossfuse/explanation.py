@@ -645,6 +645,27 @@ WORDS: Mapping[str, Words] = {
         _DEFECTS,
         _either("truncate(2) of a file that nobody has open does nothing and returns 0", "truncate(2) truncates"),
     ),
+    "dirty_shrink_ignored": Words(
+        _DEFECTS,
+        _either(
+            "a file that is open more than once and not uploaded cannot be made shorter",
+            "a file that is open more than once can be made shorter",
+        ),
+    ),
+    "read_forgets_shrink": Words(
+        _DEFECTS,
+        _either(
+            "a file that is made shorter and then read as a whole keeps its old size on the server",
+            "a file that is made shorter and then read is uploaded",
+        ),
+    ),
+    "dirty_reopen_grows": Words(
+        _DEFECTS,
+        _either(
+            "opening a file that was made shorter and is not uploaded gives it the size of its object again",
+            "opening a file that was made shorter keeps its size",
+        ),
+    ),
     "link_refusal": Words(
         _NAMES, _choice({LinkRefusal.EPERM: "link(2) is EPERM", LinkRefusal.ENOTSUP: "link(2) is ENOTSUP"})
     ),

@@ -232,6 +232,14 @@ class Profile:
     # FdManager::GetExistFdEntity; measured with 1.91.1 and 1.91.10
     handle_needs_path: bool = False
     path_truncate_ignored: bool = True  # 1.91: truncate(2) of a file nobody has open does nothing, measured
+    # 1.91: a file that is open more than once and not uploaded can't be made shorter. Source: s3fs_truncate; measured
+    dirty_shrink_ignored: bool = True
+    # 1.91: a read that fetches a file as a whole forgets that it was made shorter. Source:
+    # PageList::SetPageLoadedStatus; measured
+    read_forgets_shrink: bool = True
+    # 1.91: one more open of a file that was made shorter and not uploaded takes the object's size. Source:
+    # FdEntity::Open; measured
+    dirty_reopen_grows: bool = True
 
     # --- namespace and metadata (source: s3fs_mkdir, s3fs_rename, s3fs_chmod ...; measured) ---
     link_refusal: LinkRefusal = LinkRefusal.ENOTSUP  # 1.80: EPERM
@@ -411,6 +419,9 @@ _V1806 = Profile(
     old_directory_metadata_crashes=False,
     rename_leaves_new_files=False,
     path_truncate_ignored=False,
+    dirty_shrink_ignored=False,
+    dirty_reopen_grows=False,
+    read_forgets_shrink=False,
     link_refusal=LinkRefusal.EPERM,
     rename_stats_target=True,
     rename_updates_ctime=False,
@@ -611,6 +622,9 @@ DEFECTS = (
     Defect("zero-fill", "zero_fills_behind_write", right=False),
     Defect("new-file-lost-by-rename", "rename_leaves_new_files", right=False),
     Defect("truncate-ignored", "path_truncate_ignored", right=False),
+    Defect("shrink-ignored", "dirty_shrink_ignored", right=False),
+    Defect("shrink-lost-by-read", "read_forgets_shrink", right=False),
+    Defect("shortened-grows-back", "dirty_reopen_grows", right=False),
     Defect("error-cached-as-missing", "negative_cache_any_failure", right=False),
     Defect("refused-name-exists", "forbidden_head_exists", right=False),
     Defect("stale-rename", "rename_flushes_source", right=True),

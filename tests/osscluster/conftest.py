@@ -65,12 +65,21 @@ class Mounter:
     volumes: list[Volume] = field(default_factory=list)
 
     def __call__(
-        self, options: str = "-o allow_other", *, version: str = "", bucket: str = "", path: str = "/", **more: str
+        self,
+        options: str = "-o allow_other",
+        *,
+        version: str = "",
+        bucket: str = "",
+        path: str = "/",
+        fixed: bool = False,
+        **more: str,
     ) -> Mounted:
         if version and self.real and version != self.version:
             pytest.skip(f"the binary is {self.version}, this is about {version}")
+        if fixed and self.real:
+            pytest.skip("a real binary has its defects, this is about the simulation without them")
         name = bucket or self.new_bucket()
-        spec = VolumeSpec(bucket=name, path=path, options=options, version=version or self.version, **more)
+        spec = VolumeSpec(bucket=name, path=path, options=options, version=version or self.version, fixed=fixed, **more)
         volume = self.engine.mount(spec)
         self.volumes.append(volume)
         return Mounted(volume, name, self.engine, spec.version)
