@@ -6,7 +6,7 @@ Pure functions and immutable values: any thread.
 
 from __future__ import annotations
 
-from base64 import b64encode
+from binascii import b2a_base64
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
@@ -133,7 +133,7 @@ def etag_of(content: Content) -> str:
 
 def content_md5(etag: str) -> str:
     """The Content-MD5 that belongs to the ETag of simple content."""
-    return b64encode(bytes.fromhex(etag[1:-1])).decode()
+    return b2a_base64(bytes.fromhex(etag[1:-1]), newline=False).decode("ascii")
 
 
 def combine_crc64(first: int, second: int, second_size: int) -> int:

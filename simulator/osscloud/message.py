@@ -3,8 +3,9 @@
 Every transport (HTTP, in-process) turns what it has into a `Request`, gives it to `OssService.handle` and turns the
 `Response` back. `ossfuse` imports this module and `clock`, nothing else of the cloud.
 
-Any thread may create and read these values; nobody may change one after handing it on. `Request` and `Response` are not
-frozen, as making a frozen one takes eight times as long (1.3 against 0.16 microseconds) and each request makes three.
+Any thread may create and read these values; nobody may change one after handing it on. What an operation answers goes
+over to the pipeline, which completes its headers. `Request` and `Response` are not frozen, as making a frozen one takes
+eight times as long (1.3 against 0.16 microseconds).
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from osscloud.admin import Admin
 from osscloud.clock import Clock
 from osscloud.cost import FIRST_BYTE_MS, cost_ms
 from osscloud.errors import OssError
-from osscloud.faults import LOST, SPOILED, Fault, FaultedResponse, FaultPlan, throttle_code
+from osscloud.faults import LOST, SPOILED, FaultedResponse, FaultPlan, throttle_code
 from osscloud.instance import InstanceMetadata
 from osscloud.lifecycle import evaluate
 from osscloud.message import Deferred, Request, Response
@@ -189,6 +189,7 @@ class OssService:
         now = self.clock.now()
         call = Call(
             request,
+            self._ids.request_id(),
             store=self._store,
             config=self.config,
             ids=self._ids,
@@ -197,22 +198,20 @@ class OssService:
             assume_role=self._own_session,
             now=int(now),
         )
-        exchange = _Exchange(call, self._ids.request_id())
         try:
             if refusal is not None:
                 raise refusal
             if now >= self._next_tick:
                 self.tick()
-            answer = self._serve(exchange)
+            answer = self._serve(call)
             if self._store.journal is not None:
                 self._store.settle()
         except OssError as error:
-            exchange.error = error
-            answer = _refusal(exchange, error)
+            answer = _refusal(call, error)
         if isinstance(answer, Deferred):
             rest = answer.resume
-            return Deferred(lambda: self._end(exchange, self._resume(exchange, rest), now))
-        return self._end(exchange, answer, now)
+            return Deferred(lambda: self._end(call, self._resume(call, rest), now))
+        return self._end(call, answer, now)
 
     def _other_service(self, request: Request) -> Response | None:
         if sts.addressed(request):
@@ -225,45 +224,40 @@ class OssService:
             self._store.settle()
         return response
 
-    def _resume(self, exchange: _Exchange, rest: Callable[[], Response]) -> Response:
+    def _resume(self, call: Call, rest: Callable[[], Response]) -> Response:
         try:
             response = rest()
             if self._store.journal is not None:
                 self._store.settle()
         except OssError as error:
-            exchange.error = error
-            return _refusal(exchange, error)
+            return _refusal(call, error)
         return response
 
-    def _end(self, exchange: _Exchange, response: Response, now: float) -> Response:
-        call = exchange.call
+    def _end(self, call: Call, response: Response, now: float) -> Response:
         bucket = self._store.buckets.get(call.bucket_name)
         if bucket is not None and bucket.configs:
             response = cors.admit(call, bucket, response)
-        cost = self._cost(call, response)
-        if exchange.fault is not None and exchange.fault.action == "latency":
-            cost += exchange.fault.seconds * 1000
-        response = _complete(exchange, response, cost)
-        self._log(exchange, response, now, cost)
+        cost = _cost(call, response)
+        response = _complete(call, response, cost)
+        self._log(call, response, now, cost)
         for observer in self.observers:
-            observer(exchange.received, response)
-        return response if exchange.s3 is None else to_s3(exchange.received, exchange.s3, response)
+            observer(call.received, response)
+        return response if call.s3 is None else to_s3(call.received, call.s3, response)
 
-    def _serve(self, exchange: _Exchange) -> Response | Deferred:
+    def _serve(self, call: Call) -> Response | Deferred:
         """The pipeline. Raises OssError."""
-        call = exchange.call
-        address = self._resolve(exchange)
+        address = self._resolve(call)
         call.operation = operation = route(
             call.method,
             address.bucket,
             address.key,
             address.params,
             copies="x-oss-copy-source" in call.headers,
-            s3=exchange.s3 is not None,
+            s3=call.s3 is not None,
         )
         fault = self.faults.take(operation.name, address.key)
         if fault is not None:
-            exchange.fault = fault
+            call.fault = fault
             if fault.action == "answer":
                 raise OssError(fault.code, status=fault.status)
             if fault.action == "throttle":
@@ -272,7 +266,7 @@ class OssService:
                 return Response(0)
         # Whoever talks to the endpoint of another region signs for that one.
         signed_for = replace(self.config, region=address.elsewhere) if address.elsewhere else self.config
-        call.identity = authenticate(exchange.received, address, self.accounts, self.clock, signed_for)
+        call.identity = authenticate(call.received, address, self.accounts, self.clock, signed_for)
         if address.elsewhere and address.bucket:
             raise self._at_home(call, operation)
         if address.custom and operation.name == "PutBucket":
@@ -321,29 +315,22 @@ class OssService:
             found, "oss-mirror", lifetime=3600, renewed_before=600, now=self.clock.now()
         )
 
-    def _resolve(self, exchange: _Exchange) -> Address:
-        call = exchange.call
-        address = resolve(exchange.received, self.config, self.cnames)
-        if speaks_s3(exchange.received):
-            exchange.s3 = address
-            call.request = to_native(exchange.received, address)
+    def _resolve(self, call: Call) -> Address:
+        address = resolve(call.received, self.config, self._store.cnames)
+        if speaks_s3(call.received):
+            call.s3 = address
+            call.request = to_native(call.received, address)
             call.headers = call.request.headers
         call.bucket_name, call.key, call.params = address.bucket, address.key, address.params
         return address
 
-    @staticmethod
-    def _cost(call: Call, response: Response) -> float:
-        name = call.operation.name if call.operation is not None else "-"
-        cost = cost_ms(name, bytes_in=len(call.request.body), bytes_out=len(response.body), scanned=call.scanned)
-        return cost + FIRST_BYTE_MS[call.read_class] if call.read_class else cost
-
-    def _log(self, exchange: _Exchange, response: Response, now: float, cost: float) -> None:
-        call, request = exchange.call, exchange.received
-        error = exchange.error or call.concealed
+    def _log(self, call: Call, response: Response, now: float, cost: float) -> None:
+        request, headers, identity = call.received, call.received.headers, call.identity
+        error = call.error or call.concealed
         self.access_log.append(
             LogRecord(
                 now,
-                exchange.request_id,
+                call.request_id,
                 call.operation.name if call.operation is not None else "-",
                 call.bucket_name,
                 call.key,
@@ -354,40 +341,26 @@ class OssService:
                 "" if error is None else error.ec,
                 len(request.body),
                 len(response.body),
-                request.headers.get("user-agent", ""),
+                headers.get("user-agent", ""),
                 request.client_ip,
-                call.identity.access_key_id,
+                identity.access_key_id,
                 call.scanned,
                 call.returned,
                 cost,
-                exchange.fault is not None,
+                call.fault is not None,
                 request.caller,
-                request.headers.get("host", ""),
-                request.headers.get("referer", ""),
-                call.identity.account,
+                headers.get("host", ""),
+                headers.get("referer", ""),
+                identity.account,
             )
         )
 
 
-class _Exchange:
-    """What the pipeline learns of a request beside its `Call`: the request as received, S3's address of it when it
-    speaks S3, the fault it met, the error it ended in."""
-
-    __slots__ = ("call", "error", "fault", "received", "request_id", "s3")
-
-    def __init__(self, call: Call, request_id: str) -> None:
-        self.call = call
-        self.received = call.request
-        self.request_id = request_id
-        self.s3: Address | None = None
-        self.fault: Fault | None = None
-        self.error: OssError | None = None
-
-
-def _refusal(exchange: _Exchange, error: OssError) -> Response:
+def _refusal(call: Call, error: OssError) -> Response:
     """The answer that carries an error: a document, or for HEAD the same in x-oss-err."""
-    request = exchange.received
-    document = error_document(error, request_id=exchange.request_id, host=request.headers.get("host", ""))
+    call.error = error
+    request = call.received
+    document = error_document(error, request_id=call.request_id, host=request.headers.get("host", ""))
     headers = dict(error.headers)
     if error.ec:
         headers["x-oss-ec"] = error.ec
@@ -397,24 +370,35 @@ def _refusal(exchange: _Exchange, error: OssError) -> Response:
     return Response(error.status, headers, document)
 
 
-def _complete(exchange: _Exchange, response: Response, cost: float) -> Response:
-    """Adds the headers that every answer has, and what a fault makes of it."""
-    headers = {
-        "Server": "AliyunOSS",
-        "Date": http_date(exchange.call.now),
-        "Content-Length": str(len(response.body)),
-        "Connection": "keep-alive",
-        "x-oss-request-id": exchange.request_id,
-        **response.headers,
-        "x-oss-server-time": str(round(cost)),
-    }
+def _cost(call: Call, response: Response) -> float:
+    name = call.operation.name if call.operation is not None else "-"
+    cost = cost_ms(name, bytes_in=len(call.request.body), bytes_out=len(response.body), scanned=call.scanned)
+    if call.read_class:
+        cost += FIRST_BYTE_MS[call.read_class]
+    if call.fault is not None and call.fault.action == "latency":
+        cost += call.fault.seconds * 1000
+    return cost
+
+
+def _complete(call: Call, response: Response, cost: float) -> Response:
+    """The answer of an operation with the headers that every answer has, and what a fault makes of it."""
+    headers, body = response.headers, response.body
+    headers["Server"] = "AliyunOSS"
+    headers["Date"] = http_date(call.now)
+    headers["Connection"] = "keep-alive"
+    headers["x-oss-request-id"] = call.request_id
+    headers["x-oss-server-time"] = str(round(cost))
     if "Transfer-Encoding" in headers:
-        del headers["Content-Length"]
-    if len(response.body) and "Content-Type" not in headers:
+        headers.pop("Content-Length", None)
+    elif "Content-Length" not in headers:
+        headers["Content-Length"] = str(len(body))
+    if body and "Content-Type" not in headers:
         headers["Content-Type"] = "application/xml"
-    fault = exchange.fault
-    if fault is not None and fault.action == "crc" and "x-oss-hash-crc64ecma" in headers:
+    fault = call.fault
+    if fault is None:
+        return response
+    if fault.action == "crc" and "x-oss-hash-crc64ecma" in headers:
         headers["x-oss-hash-crc64ecma"] = str(int(headers["x-oss-hash-crc64ecma"]) ^ 1)
-    elif fault is not None and fault.action in SPOILED:
-        return FaultedResponse(response.status, headers, response.body, fault.action, fault.seconds)
-    return Response(response.status, headers, response.body)
+    elif fault.action in SPOILED:
+        return FaultedResponse(response.status, headers, body, fault.action, fault.seconds)
+    return response

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from osscloud.accounts import Session
+from osscloud.addressing import Address
 from osscloud.errors import OssError
+from osscloud.faults import Fault
 from osscloud.message import Request, Response
 from osscloud.signing.verify import ANONYMOUS, Identity
 from osscloud.store import ENABLED, NULL_VERSION, Bucket, Store
@@ -103,10 +105,12 @@ class RoleAssumer(Protocol):
 
 
 class Call:
-    """headers: lower-case names. params: decoded. now: whole seconds. scanned, returned: for the log, set by
-    listings. read_class: storage class of the content that was read, when that is not Standard, for the cost. identity:
-    anonymous until the request is authenticated. concealed: an error that a website's page is answered for; the log
-    tells it."""
+    """received: the request as it came; request: the same as a native client would have sent it. request_id: of the
+    answer. headers: of `request`, lower-case names. params: decoded. now: whole seconds. scanned, returned: for the
+    log, set by listings. read_class: storage class of the content that was read, when that is not Standard, for the
+    cost. identity: anonymous until the request is authenticated. s3: what `received` addresses, when it speaks S3.
+    fault: the one that the request met. error: what it was refused with. concealed: an error that a website's page is
+    answered for; the log tells it."""
 
     __slots__ = (
         "_bucket",
@@ -115,6 +119,8 @@ class Call:
         "bucket_name",
         "concealed",
         "config",
+        "error",
+        "fault",
         "form_signer",
         "headers",
         "identity",
@@ -125,8 +131,11 @@ class Call:
         "operation",
         "params",
         "read_class",
+        "received",
         "request",
+        "request_id",
         "returned",
+        "s3",
         "scanned",
         "store",
     )
@@ -134,6 +143,7 @@ class Call:
     def __init__(
         self,
         request: Request,
+        request_id: str,
         *,
         store: Store,
         config: Switches,
@@ -143,7 +153,8 @@ class Call:
         assume_role: RoleAssumer,
         now: int,
     ) -> None:
-        self.request = request
+        self.received = self.request = request
+        self.request_id = request_id
         self.method = request.method
         self.headers: Mapping[str, str] = request.headers
         self.bucket_name = ""
@@ -160,6 +171,9 @@ class Call:
         self.operation: Operation | None = None
         self._bucket: Bucket | None = None
         self.read_class = ""
+        self.s3: Address | None = None
+        self.fault: Fault | None = None
+        self.error: OssError | None = None
         self.concealed: OssError | None = None
         self.scanned = 0
         self.returned = 0

@@ -26,6 +26,7 @@ __all__ = [
 ]
 
 _VERSION_ID = re.compile(r"null|CAEQ[0-9A-Za-z_*=-]{16,100}")
+_CONDITIONS = frozenset({"if-match", "if-unmodified-since", "if-none-match", "if-modified-since"})
 _RANGE = re.compile(r"\s*(\d*)\s*-\s*(\d*)\s*")
 
 
@@ -113,6 +114,8 @@ def check_conditions(headers: Mapping[str, str], version: Version, prefix: str =
     "x-oss-copy-source-" their counterparts of a copy. A date that cannot be read counts as absent.
 
     Raises OssError PreconditionFailed, NotModified."""
+    if not prefix and _CONDITIONS.isdisjoint(headers):
+        return
     value = headers.get(prefix + "if-match")
     if value is not None and not _names_etag(value, version.etag):
         raise _failed("If-Match")

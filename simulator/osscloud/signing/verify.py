@@ -65,6 +65,8 @@ def speaks_s3(request: Request) -> bool:
     if request.headers.get("authorization", "").startswith(("AWS4-HMAC-SHA256", "AWS ")):
         return True
     target = request.target
+    if "?" not in target:
+        return False
     return "X-Amz-Signature=" in target or "X-Amz-Algorithm=" in target or "AWSAccessKeyId=" in target
 
 
