@@ -5,6 +5,7 @@ Called once, by the thread that mounts.
 
 from __future__ import annotations
 
+import errno
 import socket
 
 from ossfuse.client import ObjectClient, element_text
@@ -12,7 +13,7 @@ from ossfuse.errors import MountCheckFailed, RequestFailed
 from ossfuse.options import MountOptions
 from ossfuse.profile import CheckRequest, CheckWording, Profile
 
-__all__ = ["check_mount"]
+__all__ = ["check_mount", "unreachable_text"]
 
 
 def check_mount(client: ObjectClient, options: MountOptions, profile: Profile) -> None:
@@ -45,7 +46,13 @@ def check_mount(client: ObjectClient, options: MountOptions, profile: Profile) -
         code = element_text(failed.body, "Code")
         if code and code != "NoSuchBucket":
             return
-    raise MountCheckFailed(_WORDING[profile.check_wording](failed, client, options))
+    raise MountCheckFailed(_WORDING[profile.check_wording](failed, client.host, options.bucket))
+
+
+def unreachable_text(profile: Profile, host: str, bucket: str, *, timed_out: bool) -> str:
+    """What the check says where nobody answers at `host` (a url); timed_out: else its name does not resolve."""
+    cause = TimeoutError() if timed_out else socket.gaierror()
+    return _WORDING[profile.check_wording](RequestFailed(errno.EIO, "/", cause=cause), host, bucket)
 
 
 def _ask(client: ObjectClient, options: MountOptions, profile: Profile) -> RequestFailed | None:
@@ -80,7 +87,7 @@ def _outcome(client: ObjectClient, prefix_object: bool, params: list[tuple[str, 
     return None
 
 
-def _xml_body(failed: RequestFailed, client: ObjectClient, options: MountOptions) -> str:
+def _xml_body(failed: RequestFailed, host: str, bucket: str) -> str:
     body = failed.body.decode("utf-8", "replace")
     match failed.status:
         case 400:
@@ -88,34 +95,31 @@ def _xml_body(failed: RequestFailed, client: ObjectClient, options: MountOptions
         case 403:
             return f"invalid credentials\n\n{body}"
         case 404:
-            return f"bucket '{options.bucket}' does not exist\n\n{body}"
+            return f"bucket '{bucket}' does not exist\n\n{body}"
     if isinstance(failed.cause, TimeoutError):
-        return f"connection timeout: {client.host}"
+        return f"connection timeout: {host}"
     if isinstance(failed.cause, socket.gaierror):
-        return (
-            f"could not resolve host '{client.host}'. If you use IP, please try to add option "
-            "'-o use_path_reqeust_style'"
-        )
-    return f"unable to connect url '{client.host}'"
+        return f"could not resolve host '{host}'. If you use IP, please try to add option '-o use_path_reqeust_style'"
+    return f"unable to connect url '{host}'"
 
 
-def _log_result(failed: RequestFailed, client: ObjectClient, options: MountOptions) -> str:
-    del options
+def _log_result(failed: RequestFailed, host: str, bucket: str) -> str:
+    del bucket
     words = {400: "Bad Request", 403: "invalid credentials", 404: "bucket or key not found"}
     what = words.get(failed.status or 0, "unable to connect")
-    return f"{what}(host={client.host}) - result of checking service."
+    return f"{what}(host={host}) - result of checking service."
 
 
-def _failed_to_check(failed: RequestFailed, client: ObjectClient, options: MountOptions) -> str:
-    del options
+def _failed_to_check(failed: RequestFailed, host: str, bucket: str) -> str:
+    del bucket
     told = element_text(failed.body, "Message")
     if failed.status == 404:
         if element_text(failed.body, "Code") != "NoSuchBucket":
             return ""
-        return f"Failed to check bucket : Bucket not found(host={client.host}, message={told})"
+        return f"Failed to check bucket : Bucket not found(host={host}, message={told})"
     words = {400: "Bad Request", 403: "Invalid Credentials"}
     what = words.get(failed.status or 0, "Unable to connect")
-    return f"Failed to check bucket and directory for mount point : {what}(host={client.host}, message={told})"
+    return f"Failed to check bucket and directory for mount point : {what}(host={host}, message={told})"
 
 
 _WORDING = {

@@ -5,7 +5,7 @@ Values only; any thread.
 
 from __future__ import annotations
 
-__all__ = ["CallTimeout", "ClusterError", "EnvironmentMissing", "ProcessDied"]
+__all__ = ["CallTimeout", "ClusterError", "EnvironmentMissing", "NotModelled", "ProcessDied"]
 
 
 class ClusterError(Exception):
@@ -30,3 +30,8 @@ class CallTimeout(ClusterError):
 class ProcessDied(ClusterError):
     """A process that belongs to this run ended by itself: a container, or the spawner. The message names it and how it
     ended; the kernel log says whether memory ran out."""
+
+
+class NotModelled(ClusterError):
+    """Something was asked for that the real thing does and the node here doesn't. The message says what, and what to
+    use in its place; a guess would be worse."""

@@ -22,7 +22,7 @@ class NodeSpec:
     """name: of the Node object; region: RegionId of the instance; internet: whether public endpoints can be reached;
     metadata: whether 100.100.100.200 answers; mime_types: content of /etc/mime.types, None where there is none;
     mlocate: whether updatedb runs here (/etc/cron.daily/mlocate); ossfs, library: what is on the node, and which
-    library the loader misses."""
+    library the loader misses; os: ID of /etc/os-release ("alinux3", "centos", "ubuntu")."""
 
     name: str
     region: str = "cn-hangzhou"
@@ -32,3 +32,4 @@ class NodeSpec:
     mlocate: bool = False
     ossfs: OssfsInstallation = OssfsInstallation.INSTALLED
     library: str = "libcrypto.so.10"
+    os: str = "alinux3"
