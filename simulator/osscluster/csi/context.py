@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from osscluster.api.objects import Api
+from osscluster.api.objects import Api, ApiError
 from osscluster.csi import configmap
 from osscluster.csi.configmap import FuseConfig
 from osscluster.csi.launcher import Launcher, nearest_row
@@ -16,6 +16,7 @@ from osscluster.csi.options import Options, Surroundings
 from osscluster.csi.podspec import Rrsa
 from osscluster.csi.profile import CsiProfile
 from osscluster.csi.rpc import Code, CsiError
+from osscluster.errors import NotModelled
 from osscluster.host import NodeHost
 from osscluster.nodespec import NodeSpec
 from osscluster.timeline import Timeline
@@ -117,7 +118,10 @@ class Context:
             if not options.cnfs:
                 return options.bucket, options.url
             missing = f"missing endpoint in status of CNFS {options.cnfs}"
-        found = self.api.find("ContainerNetworkFileSystem", options.cnfs)
+        try:
+            found = self.api.find("ContainerNetworkFileSystem", options.cnfs)
+        except ApiError as error:
+            raise NotModelled(f"containerNetworkFileSystem: {error}; give bucket and url") from error
         if found is None:
             resource = "containernetworkfilesystems.storage.alibabacloud.com"
             raise CsiError(Code.UNKNOWN, f'{resource} "{options.cnfs}" not found')

@@ -10,11 +10,11 @@ from __future__ import annotations
 import errno
 import os
 from dataclasses import dataclass
-from typing import Literal
 
 from osscluster.csi.profile import CsiProfile
 from osscluster.csi.rpc import Code, CsiError
 from osscluster.host import NodeHost
+from osscluster.mountutils import MountUtils, UnmountFailed
 
 __all__ = ["MountFailure", "MountPoints", "error_text"]
 
@@ -44,7 +44,7 @@ class MountPoints:
 
     def listed(self, path: str) -> bool:
         """Whether the mount table has it."""
-        return any(line.target == path for line in self.host.mounts())
+        return self._utils.is_mounted(path)
 
     def is_mount(self, path: str, *, extensive: bool = False) -> bool:
         """IsLikelyNotMountPoint, the other way round. extensive: IsNotMountPoint, which asks the mount table where
@@ -58,7 +58,7 @@ class MountPoints:
 
     def dead(self, error: OSError) -> bool:
         """IsCorruptedMnt."""
-        return error.errno in self.profile.corrupted
+        return self._utils.is_corrupted(error)
 
     def make_ready(self, path: str, *, extensive: bool, repair: bool = True) -> bool:
         """Whether `path` is mounted already; makes the directory where there is none, and unmounts a dead mount where
@@ -100,14 +100,12 @@ class MountPoints:
         except MountFailure as failure:
             raise CsiError(Code.INTERNAL, f"umount {word} mountpoint {path}: {failure}") from failure
 
-    def unmount(self, path: str, *, flags: Literal["", "force"] = "") -> None:
+    def unmount(self, path: str) -> None:
         """umount(8). Raises MountFailure."""
         try:
-            self.host.umount(path, flags=flags)
-        except OSError as error:
-            raise MountFailure(
-                f"unmount failed: exit status 32\nUnmounting arguments: {path}\nOutput: {self.umount_says(error, path)}"
-            ) from error
+            self._utils.umount(path)
+        except UnmountFailed as failed:
+            raise MountFailure(str(failed)) from failed
 
     @staticmethod
     def umount_says(error: OSError, path: str) -> str:
@@ -128,26 +126,18 @@ class MountPoints:
 
     def clean_up(self, path: str) -> None:
         """CleanupMountPoint: unmounts and removes the directory. A path that stat(2) does not find is no error, even
-        where it is a mount. Raises MountFailure and OSError."""
+        where it is a mount. Raises MountFailure."""
         try:
-            self.host.root.stat(path)
-        except FileNotFoundError:
-            if not (self.profile.stale_paths_found and self.host.root.access(path, os.F_OK)):
-                return
-            dead = True
-        except OSError as error:
-            dead = self.dead(error)
-            if not dead:
-                raise MountFailure(f"Error checking path: {error_text(error, 'stat', path)}") from error
-        else:
-            dead = False
-        if dead or self.listed(path):
-            self.unmount(path)
-            if self.listed(path):
-                raise MountFailure(f"Failed to unmount path {path}")
-        try:
-            self.host.root.rmdir(path)
+            self._utils.cleanup(path)
         except FileNotFoundError:
             return
+        except UnmountFailed as failed:
+            raise MountFailure(str(failed)) from failed
         except OSError as error:
-            raise MountFailure(error_text(error, "remove", path)) from error
+            call = "remove" if error.errno in (errno.EBUSY, errno.ENOTEMPTY) else "stat"
+            text = error_text(error, call, path)
+            raise MountFailure(f"Error checking path: {text}" if call == "stat" else text) from error
+
+    @property
+    def _utils(self) -> MountUtils:
+        return MountUtils(self.host, self.profile.corrupted, self.profile.stale_paths_found)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from osscluster.api.objects import KubeObject, ObjectReference
-from osscluster.host import Container, ContainerMount, ContainerSpec
+from osscluster.host import Container, ContainerMount, ContainerSpec, NodeHost
 from osscluster.kubelet.podvolumes import environment_of, other_volume_path
 from osscluster.kubelet.subpath import SubPath, expand
 from osscluster.kubelet.trouble import ContainerTrouble, VolumeTrouble
@@ -204,8 +204,7 @@ class PodWorker:
         try:
             if program is not None:
                 for volume in self.pod["spec"].get("volumes") or ():
-                    if path := (volume.get("hostPath") or {}).get("path"):
-                        kubelet.host.root.stat(path)
+                    _look_at_host_path(kubelet.host, volume.get("hostPath") or {})
                 return _Running(program=program(kubelet.host, self.pod, container))
             spec = self._container_spec(container)
             return _Running(application=kubelet.host.start_container(spec, driver=kubelet.container_driver))
@@ -316,6 +315,19 @@ def _end(running: _Running) -> None:
         running.application.end()
     elif running.program is not None:
         running.program.kill()
+
+
+def _look_at_host_path(host: NodeHost, volume: Mapping[str, str]) -> None:
+    """Makes the directory where the type says so; raises OSError for one that is not there or does not answer."""
+    path = volume.get("path")
+    if not path:
+        return
+    try:
+        host.root.stat(path)
+    except FileNotFoundError:
+        if volume.get("type") != "DirectoryOrCreate":
+            raise
+        host.makedirs(path, 0o755)
 
 
 def _runtime_trouble(container: KubeObject, error: OSError) -> ContainerTrouble:
