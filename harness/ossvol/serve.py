@@ -139,7 +139,10 @@ def _key(service: OssService, id: str, secret: str) -> AccessKey:
         known = service.accounts.find(id)
         if known is not None and known.secret != secret:
             raise UsageError(f"access key {id} has another secret there: give that, or another id")
-        return known or service.accounts.create_key(id=id, secret=secret)
+        try:
+            return known or service.accounts.create_key(id=id, secret=secret)
+        except ValueError as error:
+            raise UsageError(f"--access-key-id: {error}") from error
     usable = (key for key in service.accounts.keys.values() if key.status == "Active" and not key.user)
     return next(usable, None) or service.accounts.create_key()
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import random
+import re
 import string
 import threading
 from dataclasses import dataclass, replace
@@ -20,6 +21,7 @@ from osscloud.ram.policy import Decision, Policy, Statement, combine
 
 __all__ = ["DEFAULT_ACCOUNT", "AccessKey", "Accounts", "Decision", "Policy", "Session", "Statement"]
 
+_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _ID_ALPHABET = string.ascii_letters + string.digits
 
 _KEPT_AFTER_EXPIRY = 86_400.0
@@ -53,7 +55,10 @@ class Accounts:
 
     def create_key(self, *, id: str = "", secret: str = "", account: str = "", user: str = "") -> AccessKey:
         """A new active key; what is left empty is generated. user: a RAM user of the account; "" makes a key of the
-        account itself. Raises ValueError when the id is taken, KeyError when there is no such user."""
+        account itself. Raises ValueError when the id is taken or would not survive in a header or a password file,
+        KeyError when there is no such user."""
+        if id and not _ID.fullmatch(id):
+            raise ValueError(f"{id!r} is no access key id: letters, digits, '.', '_' and '-', at most 128")
         with self._lock:
             chosen = id or self._generate_id()
             if chosen in self.keys:

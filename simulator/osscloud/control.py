@@ -32,6 +32,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, fields
+from difflib import get_close_matches
 from io import BytesIO
 from typing import Protocol
 from urllib.parse import unquote
@@ -46,6 +47,7 @@ from osscloud.faults import Fault, FaultPlan
 from osscloud.instance import InstanceMetadata
 from osscloud.logquery import LogFilter, record_json
 from osscloud.message import Request, Response
+from osscloud.operations.routes import operation_names
 from osscloud.persistence.errors import StateError
 from osscloud.persistence.snapshot import load, save
 from osscloud.ram.policy import Policy
@@ -235,7 +237,7 @@ class Control:
         try:
             key = accounts.create_key(**texts)
         except ValueError as error:
-            raise _Refused(409, str(error)) from error
+            raise _Refused(409 if accounts.find(texts.get("id", "")) else 400, str(error)) from error
         if policy is not None:
             accounts.set_policy(key.id, policy)
         return _key(accounts.keys[key.id])
@@ -340,9 +342,17 @@ def _fault(body: dict[str, object]) -> Fault:
         if type(value) is not wanted and not numeric:
             raise _Refused(400, f"{name} must be of type {wanted.__name__}")
     try:
-        return Fault(**body)  # type: ignore[arg-type]
+        fault = Fault(**body)  # type: ignore[arg-type]
     except ValueError as error:
         raise _Refused(400, str(error)) from error
+    names = operation_names()
+    if fault.operation not in {"*", *names}:
+        near = get_close_matches(fault.operation, names, n=1)
+        hint = f"did you mean {near[0]}?" if near else "the access log tells what they are called; * is every one"
+        raise _Refused(400, f"there is no operation {fault.operation!r}: {hint}")
+    if fault.action in ("latency", "stall") and not fault.seconds:
+        raise _Refused(400, f"a fault of action {fault.action} needs seconds")
+    return fault
 
 
 def _json(status: int, value: dict[str, object]) -> Response:

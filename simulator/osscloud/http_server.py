@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import socket
 import threading
@@ -109,10 +110,7 @@ class HttpServer:
         try:
             listener = _listener(self._host, self._wanted_port)
         except OSError as error:
-            reason = os.strerror(error.errno) if error.errno else str(error)
-            raise ListenError(
-                f"cannot listen on {self._host} port {self._wanted_port}: {reason}; choose another port, or 0 for any"
-            ) from error
+            raise ListenError(_no_listener(self._host, self._wanted_port, error)) from error
         self._address = listener.getsockname()[:2]
         config = getattr(self._service, "config", None)
         if config is not None:
@@ -233,6 +231,16 @@ class HttpServer:
                 listener = _listener(*self._address)
                 self._listening = await context.loop.create_server(lambda: Connection(context), sock=listener)
                 return
+
+
+def _no_listener(host: str, port: int, error: OSError) -> str:
+    code = error.errno or 0
+    if code < 0 or code == errno.EADDRNOTAVAIL:
+        # Codes below 0 are the resolver's, which socket.create_server passes off as its own.
+        reason = "no such host" if code < 0 else os.strerror(code)
+        return f"cannot listen on {host}: {reason}; name an address of this machine"
+    reason = os.strerror(code) if code else str(error)
+    return f"cannot listen on {host} port {port}: {reason}; choose another port, or 0 for any"
 
 
 def _listener(host: str, port: int) -> socket.socket:

@@ -84,12 +84,41 @@ def test_faults_are_added_listed_and_forgotten(cloud: Cloud) -> None:
     assert cloud.faults.pending() == []
 
 
-@pytest.mark.parametrize("body", [{"kind": "x"}, {"count": "2"}, {"count": 0}, {"action": "explode"}, {"count": True}])
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"kind": "x"},
+        {"count": "2"},
+        {"count": 0},
+        {"action": "explode"},
+        {"count": True},
+        {"operation": "GetObjekt"},
+        {"operation": "total"},
+        {"action": "latency"},
+        {"action": "stall", "operation": "GetObject"},
+    ],
+)
 def test_a_fault_that_makes_no_sense_is_refused_with_a_reason(cloud: Cloud, body: object) -> None:
     status, answer = cloud.call("POST", "/-/faults", body)
     assert status == 400
     assert answer["error"]
     assert cloud.faults.pending() == []
+
+
+def test_an_operation_that_nobody_knows_is_told_its_likely_name(cloud: Cloud) -> None:
+    answer = cloud.call("POST", "/-/faults", {"operation": "GetObjekt"})[1]
+    assert answer == {"error": "there is no operation 'GetObjekt': did you mean GetObject?"}
+
+
+@pytest.mark.parametrize("operation", ["*", "CopyObject", "UploadPartCopy", "DeleteObjects", "PutBucketWebsite"])
+def test_every_operation_can_fail(cloud: Cloud, operation: str) -> None:
+    assert cloud.call("POST", "/-/faults", {"operation": operation})[0] == 200
+
+
+@pytest.mark.parametrize("id", ["a b", "a:b", "a/b", "ü", "x" * 129])
+def test_a_key_id_is_one_word(cloud: Cloud, id: str) -> None:
+    status, answer = cloud.call("POST", "/-/keys", {"id": id})
+    assert (status, "is no access key id" in str(answer["error"])) == (400, True)
 
 
 def test_other_paths_and_methods_do_not_exist(cloud: Cloud) -> None:

@@ -124,4 +124,12 @@ def test_what_cannot_be_served_is_said_before_anything_starts(tmp_path: Path) ->
         serve(access_log=str(tmp_path / "missing" / "log"))
     with pytest.raises(UsageError, match="go together"):
         serve(access_key_id="AK")
+    with pytest.raises(UsageError, match="--access-key-id: 'a b' is no access key id"):
+        serve(access_key_id="a b", access_key_secret="x")
+    with pytest.raises(UsageError, match=r"cannot listen on nowhere.invalid: .*; name an address of this machine"):
+        serve(host="nowhere.invalid", allow_remote=True)
+    file = tmp_path / "file"
+    file.touch()
+    with pytest.raises(UsageError, match=r"cannot use .*file as data directory: it is no directory"):
+        serve(data=file)
     assert signal.pthread_sigmask(signal.SIG_BLOCK, []) & {signal.SIGINT, signal.SIGTERM} == set()

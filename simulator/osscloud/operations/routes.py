@@ -28,7 +28,7 @@ from osscloud.operations.call import Call, Grant, Operation
 from osscloud.operations.configurations import CONFIGURATIONS
 from osscloud.xml import Document
 
-__all__ = ["route"]
+__all__ = ["operation_names", "route"]
 
 _Table = dict[str, Operation]
 
@@ -334,6 +334,13 @@ def route(
     if copies:
         operation = _COPYING.get(operation.name, operation)
     return operation
+
+
+def operation_names() -> frozenset[str]:
+    """Every operation as the access log calls it."""
+    tables = (*_SERVICE.values(), *_BUCKET.values(), *_OBJECT.values(), _PROCESSING)
+    names = {operation.name for table in tables for operation in table.values()}
+    return frozenset(names | {operation.name for operation in _COPYING.values()})
 
 
 def _refuse_method(call: Call) -> Response:

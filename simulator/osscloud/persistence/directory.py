@@ -123,7 +123,8 @@ class DataDirectory:
             self.root.mkdir(parents=True, exist_ok=True)
             names = {entry.name for entry in self.root.iterdir()}
         except OSError as error:
-            raise StateError(f"cannot use {self.root} as data directory: {error.strerror}") from error
+            why = "it is no directory" if self.root.exists() and not self.root.is_dir() else error.strerror
+            raise StateError(f"cannot use {self.root} as data directory: {why}") from error
         if _DATABASE in names or not names - {_LOCK, _UNFINISHED, _UNFINISHED + "-journal"}:
             return
         what = f"{self._path} is missing" if "blobs" in names else f"{self.root} is no data directory of ossvol"
