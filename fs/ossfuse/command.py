@@ -1,5 +1,5 @@
 """The command `ossfs-sim`: ossfs's own command line, plus `--ossfs-version V` to pick the release and `--fixed` to
-leave its defects out.
+leave its defects out. With a release of ossfs 2.x the command line is ossfs2's.
 
 Mounts in the background like the original: the command returns when the mount is there. Runs in the main thread of a
 process of its own.
@@ -13,35 +13,44 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn, Protocol
 
 from ossfuse import config
-from ossfuse.profile import DEFAULT_VERSION, UnknownVersion, find
+from ossfuse.products import Product, product_of
+from ossfuse.profile import DEFAULT_VERSION, UnknownVersion
 
-__all__ = ["MissingValue", "Serving", "in_background", "main", "take_version"]
+__all__ = ["MissingValue", "Serving", "in_background", "main", "run", "take_version"]
 
 VERSION_OPTION = "--ossfs-version"
 FIXED_OPTION = "--fixed"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The exit code: 0 mounted (or help was asked for), 1 what ossfs refuses, 2 an unknown --ossfs-version, 127 no
-    libfuse. argv: without the program's name; default: of this process."""
+    """The exit code: 0 mounted (or help was asked for), 1 what ossfs refuses (ossfs 2.x has more of them), 2 an unknown
+    --ossfs-version, 127 no libfuse. argv: without the program's name; default: of this process."""
+    return run(argv, "ossfs-sim")
+
+
+def run(argv: Sequence[str] | None, name: str, *, only: Product | None = None) -> int:
+    """The command called `name`. only: the product whose releases it takes, default: all."""
     words = list(sys.argv[1:] if argv is None else argv)
     environment = config.environment()
     try:
         fixed = _take_fixed(words)
-        version = take_version(words) or config.version(environment)
-        profile = find(version, fixed=fixed)
+        version = take_version(words) or config.version(environment, only)
+        product = product_of(version)
+        if only is not None and product is not only:
+            raise UnknownVersion(f"{version} is no release of {only.name}; known: {', '.join(only.versions)}")
     except (UnknownVersion, MissingValue) as error:
-        print(f"ossfs-sim: {error}", file=sys.stderr)
+        print(f"{name}: {error}", file=sys.stderr)
         return 2
-    from ossfuse.mount import Mount
-
-    mount = Mount(words, profile=profile, environment=environment, program=sys.argv[0] or "ossfs-sim")
+    mount = product.make(words, version=version, fixed=fixed, environment=environment, program=sys.argv[0] or name)
     code = mount.prepare()
     if code is not None:
         return code
     if mount.options.foreground:
         return mount.serve()
-    return in_background(mount)
+    code = in_background(mount)
+    if code == 0:
+        mount.say_mounted()
+    return code
 
 
 class MissingValue(Exception):

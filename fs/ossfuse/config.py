@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
+from ossfuse.products import Product
 from ossfuse.profile import DEFAULT_VERSION
 
 __all__ = ["VERSION_VARIABLE", "environment", "version"]
@@ -21,6 +22,8 @@ def environment() -> Mapping[str, str]:
     return os.environ
 
 
-def version(variables: Mapping[str, str]) -> str:
-    """The release to behave as when the command line does not say."""
-    return variables.get(VERSION_VARIABLE) or DEFAULT_VERSION
+def version(variables: Mapping[str, str], only: Product | None = None) -> str:
+    """The release to behave as when the command line does not say. only: what the variable says about another product
+    is not meant for this command."""
+    said = variables.get(VERSION_VARIABLE) or DEFAULT_VERSION
+    return said if only is None or said in only.versions else only.default

@@ -210,13 +210,18 @@ class Adapter:
     # --- names ------------------------------------------------------------------------------------------------------
 
     @_guard
-    def attributes(self, path: str | None) -> Attributes:
-        """For `_Binding`, which writes them into libfuse's structure."""
+    def attributes(self, path: str | None, fh: int | None = None) -> Attributes:
+        """For `_Binding`, which writes them into libfuse's structure. fh: of an open file, which is not told: ossfs 1.x
+        has no fgetattr."""
+        return self._stat(path, fh)
+
+    def _stat(self, path: str | None, fh: int | None) -> Attributes:
+        del fh
         return self._fs.getattr(self._context(), _known(path))
 
     def getattr(self, path: str | None, fi: Any = None) -> dict[str, int]:
-        """For mfusepy, which looks whether it is there. The open file is not told: ossfs has no fgetattr."""
-        found = self.attributes(path)
+        """For mfusepy, which looks whether it is there."""
+        found = self.attributes(path, fi.fh if fi else None)
         return {
             "st_mode": found.mode,
             "st_uid": found.uid,
@@ -295,9 +300,13 @@ class Adapter:
 
     @_guard
     def truncate(self, path: str | None, size: int, fi: Any = None) -> int:
-        # ossfs has no ftruncate: libfuse calls the version with a path for it too.
-        self._fs.truncate(self._context(), _known(path), size)
+        self._truncate(path, size, fi.fh if fi else None)
         return 0
+
+    def _truncate(self, path: str | None, size: int, fh: int | None) -> None:
+        # ossfs has no ftruncate: libfuse calls the version with a path for it too.
+        del fh
+        self._fs.truncate(self._context(), _known(path), size)
 
     @_guard
     def create(self, path: str, mode: int, fi: Any) -> int:
@@ -413,8 +422,8 @@ def _binding_class() -> type[Any]:
     size = ctypes.sizeof(binding.c_stat)
 
     class _Binding(binding.FUSE):  # type: ignore[misc, name-defined]  # the module is only known at run time
-        def _fill(self, path: bytes | None, buffer: Any) -> int:
-            found = self.operations.attributes(_text(path))
+        def _fill(self, path: bytes | None, buffer: Any, fi: Any = None) -> int:
+            found = self.operations.attributes(_text(path), fi.contents.fh if fi else None)
             ctypes.memset(buffer, 0, size)
             st = buffer.contents
             st.st_mode = found.mode
@@ -446,10 +455,10 @@ def _binding_class() -> type[Any]:
             return self._fill(path, buffer)
 
         def getattr_fuse_3(self, path: bytes | None, buffer: Any, fi: Any) -> int:
-            return self._fill(path, buffer)
+            return self._fill(path, buffer, fi)
 
         def fgetattr(self, path: bytes | None, buffer: Any, fi: Any) -> int:
-            return self._fill(path, buffer)
+            return self._fill(path, buffer, fi)
 
     return _Binding
 

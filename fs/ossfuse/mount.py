@@ -22,7 +22,7 @@ import syslog
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol, TextIO, cast
 
 from osscloud.clock import AdjustableClock
@@ -30,7 +30,7 @@ from osscloud.message import Request, Response, Transport
 from ossfuse import config
 from ossfuse.access import HostGroups
 from ossfuse.client import ObjectClient
-from ossfuse.entity import existing_directory
+from ossfuse.entity import OpenFile, existing_directory
 from ossfuse.errors import MountCheckFailed
 from ossfuse.filesystem import Context, OssFs
 from ossfuse.fuse_adapter import Adapter, LibfuseMissing, XattrAdapter, load_binding, serve
@@ -50,7 +50,7 @@ from ossfuse.passwd import CredentialsError, load
 from ossfuse.profile import CheckTime, CheckWording, Profile, find
 from ossfuse.utility import run as run_utility
 
-__all__ = ["Control", "Controlled", "CountingTransport", "Mount", "run"]
+__all__ = ["Control", "Controlled", "CountingTransport", "Mount", "listed", "make", "run", "say_ready"]
 
 logger = logging.getLogger("ossfuse")
 logger.addHandler(logging.NullHandler())
@@ -113,13 +113,47 @@ def run(
     code = mount.prepare()
     if code is not None:
         return code
+    return mount.serve(on_checked=lambda: say_ready(ready_fd), control=control)
 
-    def mounted() -> None:
-        if ready_fd is not None:
-            os.write(ready_fd, b"1")
-            os.close(ready_fd)
 
-    return mount.serve(on_checked=mounted, control=control)
+def say_ready(ready_fd: int | None) -> None:
+    """Tells who started the mount that it is there."""
+    if ready_fd is not None:
+        os.write(ready_fd, b"1")
+        os.close(ready_fd)
+
+
+def make(
+    argv: Sequence[str],
+    *,
+    version: str,
+    fixed: bool,
+    environment: Mapping[str, str],
+    program: str,
+    clock: AdjustableClock | None,
+    mime_text: str | None,
+    stdout: TextIO | None,
+    stderr: TextIO | None,
+    transport: Transport | None,
+    rng: random.Random | None,
+    spool: str | None,
+    on_fatal: Callable[[], None] | None,
+) -> Mount:
+    """A `Mount` of the release `version`; for `ossfuse.products`. Raises UnknownVersion."""
+    return Mount(
+        argv,
+        profile=find(version, fixed=fixed),
+        environment=environment,
+        program=program,
+        clock=clock,
+        mime_text=mime_text,
+        stdout=stdout,
+        stderr=stderr,
+        transport=transport,
+        rng=rng,
+        spool=spool,
+        on_fatal=on_fatal,
+    )
 
 
 class CountingTransport:
@@ -412,7 +446,7 @@ class Mount:
             background.append(_Signals(self))
             if control is not None:
                 background.append(Control(control, self))
-            adapter = (XattrAdapter if self.options.xattr or self.profile.xattr_default else Adapter)(
+            adapter = (XattrAdapter if self.xattr else Adapter)(
                 fs,
                 context=Context,
                 now=self.clock.now,
@@ -423,7 +457,7 @@ class Mount:
             code = serve(
                 adapter,
                 os.path.abspath(self.options.mountpoint),
-                self.options.fuse_options,
+                self.libfuse_options,
                 name=FSNAME,
                 single_thread=self.options.single_thread,
             )
@@ -443,6 +477,24 @@ class Mount:
         if self._fs is None:
             raise RuntimeError("prepare() comes first")
         return self._fs
+
+    @property
+    def libfuse_options(self) -> tuple[str, ...]:
+        """What libfuse is given behind -o."""
+        return self.options.fuse_options
+
+    @property
+    def xattr(self) -> bool:
+        """Whether there are operations for extended attributes."""
+        return self.options.xattr or self.profile.xattr_default
+
+    @property
+    def max_write(self) -> int:
+        """Bytes that a WRITE carries."""
+        return self.profile.max_write
+
+    def say_mounted(self) -> None:
+        """ossfs prints nothing."""
 
     def check_in_init(self) -> int:
         """The mount-time check of the releases that make it in FUSE_INIT; 0 or the exit code."""
@@ -534,17 +586,22 @@ class Mount:
         """Path, pid, uid, command, dirty and size of every open file."""
         if self._fs is None:
             raise RuntimeError("prepare() comes first")
-        return [
-            {
-                "path": file.path,
-                "pid": file.pid,
-                "uid": file.uid,
-                "command": file.command,
-                "dirty": file.dirty,
-                "size": file.size,
-            }
-            for file in self._fs.open_files()
-        ]
+        return listed(self._fs.open_files())
+
+
+def listed(files: Iterable[OpenFile]) -> list[dict[str, object]]:
+    """Open files as the control socket tells them: path, pid, uid, command, dirty and size."""
+    return [
+        {
+            "path": file.path,
+            "pid": file.pid,
+            "uid": file.uid,
+            "command": file.command,
+            "dirty": file.dirty,
+            "size": file.size,
+        }
+        for file in files
+    ]
 
 
 def _die() -> None:

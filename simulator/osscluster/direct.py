@@ -4,8 +4,7 @@ Nothing is mounted and no process is started; time is virtual and stands still u
 command line is parsed and checked as by the kernel engine, and a mount that fails says the same.
 
 Differences from the kernel engine, besides what `vfs` lists: pids are invented (from 2^22 on, where no real one is);
-`VolumeSpec.environment` reaches the credentials, not the C library (TZ); options that need the kernel itself
-(default_permissions) raise EnvironmentMissing.
+`VolumeSpec.environment` reaches the credentials, not the C library (TZ).
 
 Used from the runner's thread only.
 """
@@ -29,21 +28,19 @@ from osscloud.message import Request, Response
 from osscloud.service import OssService
 from osscluster import leftovers
 from osscluster.cloud import Cloud
-from osscluster.commandline import command_line, write_passwd
-from osscluster.errors import EnvironmentMissing, ProcessDied
+from osscluster.commandline import command_line, write_keys
+from osscluster.errors import ProcessDied
 from osscluster.task import Task
 from osscluster.vfs import MountFlags, Vfs
 from osscluster.volume import Holder, MountFailed, VolumeSpec
-from ossfuse import config, profile
-from ossfuse.mount import Mount
-from ossfuse.options import MountOptions
+from ossfuse import config
+from ossfuse.products import PRODUCTS, Mountable, product_of
 
 __all__ = ["DirectEngine", "DirectVolume", "InProcessTransport"]
 
 _FIRST_PID = 1 << 22  # the kernel's largest pid_max
 _MEMORY = "/dev/shm"
 _AMPLE = 1 << 30
-_NEEDS_KERNEL = frozenset({"default_permissions"})
 
 
 class InProcessTransport:
@@ -59,7 +56,7 @@ class InProcessTransport:
     def send(self, request: Request) -> Response:
         """Raises ConnectionRefusedError for another host, and what the fault plan asks for."""
         host = request.headers.get("host", "")
-        if host != self._host and not host.endswith("." + self._host):
+        if host != self._host and not host.endswith(("." + self._host, ".localhost")):
             raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED), host)
         return deliver(self._service.handle(request), self._clock)
 
@@ -108,6 +105,8 @@ class DirectVolume:
         self._engine = engine
         self._tasks: dict[str, Task] = {}
         self._mounted = False
+        self._version = spec.version or PRODUCTS[0].default
+        self._product = product_of(self._version)
         self._directory = engine.run.new_directory("volume")
         self.mountpoint = str(self._directory / "mnt")
         try:
@@ -176,14 +175,16 @@ class DirectVolume:
         self._vfs.disconnect()
         self._engine.forget(self)
 
-    def _prepare(self) -> Mount:
+    def _prepare(self) -> Mountable:
         engine = self._engine
         Path(self.mountpoint).mkdir()
-        passwd = write_passwd(self._directory, self.spec, engine.cloud)
+        product = self._product
+        keys = write_keys(self._directory, self.spec, product, engine.cloud)
         stdout, stderr = io.StringIO(), io.StringIO()
-        mount = Mount(
-            command_line(self.spec, self.mountpoint, endpoint=engine.cloud.endpoint, passwd_file=passwd),
-            profile=profile.find(self.spec.version or profile.DEFAULT_VERSION, fixed=self.spec.fixed),
+        mount = product.make(
+            command_line(self.spec, product, self.mountpoint, endpoint=engine.cloud.endpoint, keys=keys),
+            version=self._version,
+            fixed=self.spec.fixed,
             environment={**config.environment(), **self.spec.environment},
             clock=AdjustableClock(engine.clock),
             mime_text=self.spec.mime_types,
@@ -203,13 +204,9 @@ class DirectVolume:
         return mount
 
     def _flags(self) -> MountFlags:
-        mount, options = self._mount, self._mount.options
-        given = _libfuse_options(options)
-        if not _NEEDS_KERNEL.isdisjoint(given):
-            raise EnvironmentMissing(
-                f"the direct engine does not know {', '.join(sorted(_NEEDS_KERNEL & given.keys()))}", "use --via kernel"
-            )
-        big_writes = mount.profile.max_write > 4096 or "big_writes" in given
+        mount = self._mount
+        given = _libfuse_options(mount)
+        big_writes = mount.max_write > 4096 or "big_writes" in given
         return MountFlags(
             uid=os.geteuid(),
             gid=os.getegid(),
@@ -220,10 +217,12 @@ class DirectVolume:
             show_uid=_number(given, "uid", 10),
             show_gid=_number(given, "gid", 10),
             hard_remove="hard_remove" in given,
+            permissions="default_permissions" in given,
+            inodes=self._product.inodes,
             attr_timeout=float(given.get("attr_timeout", "1")),
             entry_timeout=float(given.get("entry_timeout", "1")),
             max_write=128 * 1024 if big_writes else 4096,
-            xattr=options.xattr or mount.profile.xattr_default,
+            xattr=mount.xattr,
         )
 
 
@@ -236,10 +235,10 @@ def _memory_spool() -> str | None:
     return _MEMORY if room.f_bavail * room.f_frsize >= _AMPLE and os.access(_MEMORY, os.W_OK) else None
 
 
-def _libfuse_options(options: MountOptions) -> dict[str, str]:
+def _libfuse_options(mount: Mountable) -> dict[str, str]:
     """What libfuse was given: name to value, "" for a switch."""
     given = {}
-    for option in options.fuse_options:
+    for option in mount.libfuse_options:
         name, _, value = {"-r": "ro"}.get(option, option).partition("=")
         given[name] = value
     return given

@@ -25,7 +25,7 @@ class Inode:
     cached: whether the kernel has the name; libfuse keeps those of open files beyond that. outdated: times or blocks
     are no longer right, which matters to stat(2) but not where the kernel needs the size only. read: the 128 KiB
     windows that were read since the last open. touched: pages that were written since then. bad: its type changed
-    under the kernel. deleted_as: its path when it was unlinked while open.
+    under the kernel. deleted_as: its path when it was unlinked while open. handles: the file system's, of its opens.
     """
 
     number: int
@@ -43,6 +43,7 @@ class Inode:
     hidden: bool = False
     bad: bool = False
     deleted_as: str | None = None
+    handles: list[int] = field(default_factory=list)
 
     @property
     def path(self) -> str:

@@ -8,7 +8,8 @@ Time: `advance` moves the cloud's clock and, through its control socket, every s
 attributes and names that it was told for 1 s (libfuse's attr_timeout and entry_timeout, which ossfs leaves alone) on
 the machine's clock, which nobody can move. So `advance(s)` waits until min(s, 1 s) of real time have passed since the
 last system call on the mount, and `kill` until that second is over: then the kernel knows nothing that it wouldn't
-know after the simulated time. After a second without calls nothing is waited for. The calls of containers are known;
+know after the simulated time. After a second without calls nothing is waited for; nor for ossfs2, which sets longer
+times, and is made to keep what it told in the kernel's place. The calls of containers are known;
 once somebody has asked for the `mountpoint`, other programs may call at any time and the second is always waited for.
 
 Used from the runner's thread only.
@@ -30,17 +31,17 @@ from dataclasses import replace
 from pathlib import Path
 
 from osscluster import cloudprocess, leftovers, mounttable
-from osscluster.commandline import command_line, write_passwd
+from osscluster.commandline import command_line, write_keys
 from osscluster.container import ContainerProcess
 from osscluster.errors import ClusterError, EnvironmentMissing
 from osscluster.holders import holders_below
 from osscluster.spawner import Process, Spawner
 from osscluster.volume import Holder, MountFailed, VolumeSpec
-from ossfuse import profile
+from ossfuse.products import PRODUCTS, product_of
 
 __all__ = ["KernelEngine", "KernelVolume"]
 
-_KERNEL_CACHE_SECONDS = 1.02  # libfuse's 1 s, and the rounding of the kernel's ticks
+_TICKS = 0.02  # what the kernel's clock rounds the life of its caches by
 _DEATH_SECONDS = 0.5  # a killed container that lives longer waits for an ossfs that does not answer
 _SETTLE_SECONDS = 0.1  # how long a real ossfs that fails in its init may answer calls before it is gone
 _LONGEST_REAL_WAIT = 5.0
@@ -101,7 +102,8 @@ class KernelVolume:
         self._directory = engine.run.new_directory("volume", mode=0o711)
         self._control = str(self._directory / "control")
         self._containers: dict[str, ContainerProcess] = {}
-        self._version = profile.find(spec.version or profile.DEFAULT_VERSION).name
+        self._version = (spec.version or PRODUCTS[0].default).removeprefix("v")
+        self._product = product_of(self._version)
         self._mountpoint = str(self._directory / "mnt")
         Path(self._mountpoint).mkdir()
         self._told = False
@@ -151,12 +153,12 @@ class KernelVolume:
     def kill(self) -> None:
         """SIGKILL to the ossfs process; returns when every call answers ENOTCONN."""
         self._started().end(signal.SIGKILL)
-        self._age_kernel_caches(_KERNEL_CACHE_SECONDS)
+        self._age_kernel_caches(self._product.kernel_seconds)
 
     def update_passwd(self, passwd: str) -> None:
         """Rewrites the password file, as an updated Secret does; the running ossfs process is not told."""
         self.spec = replace(self.spec, passwd=passwd)
-        write_passwd(self._directory, self.spec, self._engine.cloud)
+        write_keys(self._directory, self.spec, self._product, self._engine.cloud)
 
     def unmount(self) -> None:
         """umount2(2), then waits for the end of the ossfs process and ends the containers.
@@ -207,8 +209,8 @@ class KernelVolume:
 
     def _start(self) -> None:
         engine = self._engine
-        passwd = write_passwd(self._directory, self.spec, engine.cloud)
-        arguments = command_line(self.spec, self._mountpoint, endpoint=engine.cloud.endpoint, passwd_file=passwd)
+        keys = write_keys(self._directory, self.spec, self._product, engine.cloud)
+        arguments = command_line(self.spec, self._product, self._mountpoint, endpoint=engine.cloud.endpoint, keys=keys)
         ready_read, ready_write = os.pipe()
         with (
             open(ready_read, "rb", buffering=0) as ready,
@@ -220,7 +222,7 @@ class KernelVolume:
                     self._process = engine.spawner.mount(
                         arguments,
                         version=self._version,
-                        program="ossfs",
+                        program=self._product.name,
                         control=self._control,
                         clock_offset=engine.clock.offset,
                         fixed=self.spec.fixed,
@@ -285,8 +287,9 @@ class KernelVolume:
             last = time.monotonic()
         else:
             last = max((container.last_reply for container in self._containers.values()), default=0.0)
-        needed = _KERNEL_CACHE_SECONDS if seconds >= 1 else seconds
-        remaining = min(needed, last + _KERNEL_CACHE_SECONDS - time.monotonic())
+        kept = self._product.kernel_seconds + _TICKS if self._product.kernel_seconds else 0.0
+        needed = kept if seconds >= 1 else min(seconds, kept)
+        remaining = min(needed, last + kept - time.monotonic())
         if remaining > 0:
             time.sleep(remaining)
 

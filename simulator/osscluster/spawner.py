@@ -42,6 +42,7 @@ from typing import Any, ClassVar, NoReturn
 from osscluster import container, leftovers
 from osscluster.errors import ClusterError, ProcessDied
 from osscluster.identity import ProcessIdentity
+from ossfuse.products import product_of
 
 __all__ = ["Process", "Spawner", "main"]
 
@@ -142,8 +143,8 @@ class Spawner:
         stderr: int,
         ready: int,
     ) -> Process:
-        """Forks a process that runs `ossfuse.mount.run(argv, ...)`; stdout, stderr, ready: descriptors, which the
-        caller keeps."""
+        """Forks a process that runs `ossfuse.mount.run(argv, ...)`, or ossfs2's; stdout, stderr, ready: descriptors,
+        which the caller keeps."""
         request: dict[str, object] = {
             "do": "mount",
             "argv": list(argv),
@@ -372,7 +373,7 @@ def _run_mount(request: dict[str, Any], fds: list[int], spawner: int) -> int:
     # The address of a socket has room for 107 bytes, which a long state directory exceeds.
     directory, name = os.path.split(request["control"])
     control = f"/proc/self/fd/{os.open(directory, os.O_PATH | os.O_DIRECTORY)}/{name}"
-    mount = importlib.import_module("ossfuse.mount")
+    mount = importlib.import_module(product_of(request["version"]).module)
     return int(
         mount.run(
             request["argv"],

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Concatenate, ParamSpec, TypeVar
 
 from osscluster.inode import NAME_MAX, Inode, OpenFile, fail
+from osscluster.permission import READ, WRITE
 from osscluster.vfs import Vfs
 from osscluster.volume import DirEntry, Stat
 from ossfuse.attributes import Attributes
@@ -53,6 +54,7 @@ class Task:
         self.groups = tuple(groups)
         self.files: dict[int, OpenFile] = {}
         self._vfs = vfs
+        vfs.enrol(pid, groups)
         self._umask = umask
         self._context = Context(uid=uid, gid=gid, pid=pid, umask=umask, command=name[:15])
 
@@ -174,7 +176,10 @@ class Task:
     def truncate(self, path: str, size: int) -> None:
         if size < 0:
             fail(errno.EINVAL, path)
-        self._vfs.truncate(self._context, self._vfs.find(self._context, path), size)
+        node = self._vfs.find(self._context, path)
+        if node.kind == stat.S_IFREG:
+            self._vfs.check(self._context, node, WRITE)
+        self._vfs.truncate(self._context, node, size)
 
     @_system_call
     def mkdir(self, path: str, mode: int = 0o777) -> None:
@@ -200,7 +205,12 @@ class Task:
         place = self._vfs.absent(self._context, new)
         if node.kind == stat.S_IFDIR:
             fail(errno.EPERM, old)
-        self._vfs.fs.link(self._context, node.path, self._vfs.path_of(place))
+        try:
+            self._vfs.fs.link(self._context, node.path, self._vfs.path_of(place))
+        except OSError as error:
+            if error.errno == errno.ENOSYS:
+                fail(errno.EPERM, new)  # fuse_link: the file system has no such operation
+            raise
         self._vfs.make(self._context, place, node.kind)
 
     @_system_call
@@ -244,8 +254,9 @@ class Task:
             node = self._vfs.find(self._context, path)
             if mode & os.W_OK:
                 self._vfs.writable_mount(path)
-            self._vfs.allowed(self._context, node)
-            self._vfs.fs.access(self._context, node.path, mode)
+            self._vfs.check(self._context, node, mode)
+            if not self._vfs.flags.permissions:
+                self._vfs.fs.access(self._context, node.path, mode)
         except OSError:
             return False
         return True
@@ -306,7 +317,7 @@ class Task:
             fail(errno.EPERM if writing else errno.ENODATA, path)
         if name.startswith("user.") and node.kind not in (stat.S_IFREG, stat.S_IFDIR):
             fail(errno.EPERM if writing else errno.ENODATA, path)
-        self._vfs.allowed(self._context, node)
+        self._vfs.check(self._context, node, WRITE if writing else READ)
         self._vfs.has_xattr(path)
         return node
 

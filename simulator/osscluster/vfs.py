@@ -5,10 +5,12 @@ It sits between a `Task` (a process of the direct engine) and ossfs's core, and 
 in the same order as Linux with libfuse 2.9 does: a LOOKUP (getattr) for each name that isn't cached, a getattr behind
 each create, mkdir, symlink and attribute change, flush at every close, release at the last, a rename to .fuse_hidden*
 for the unlink of an open file. Names and attributes are cached for attr_timeout and entry_timeout (1 s) on the
-volume's clock; missing names are not.
+volume's clock; missing names are not. With default_permissions the checks of `permission` come before the file
+system's. A file system of inodes (libfuse's low-level interface) is asked by the handle of an open file where it has
+one, and for regular files by mknod too.
 
 Not modelled: the page cache (ossfs keeps the data of open files itself, so no request depends on it), mmap, locks,
-FIFOs and devices (opening one answers ENXIO), default_permissions, and what lies outside the volume (an absolute link
+FIFOs and devices (opening one answers ENXIO), and what lies outside the volume (an absolute link
 that leaves it, or "..", answers ENOENT). RELEASE comes at once, not some time after close(2).
 
 One thread only, the runner's. Sources: Linux 6.18 fs/fuse and fs/namei.c, libfuse 2.9.9 lib/fuse.c,
@@ -26,9 +28,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
 from osscloud.clock import Clock
+from osscluster import permission
 from osscluster.inode import NAME_MAX, Inode, OpenFile, Place, check_good, fail, line_of
+from osscluster.permission import EXECUTE, READ, WRITE
 from ossfuse.attributes import Attributes
-from ossfuse.filesystem import OssFs
+from ossfuse.fuse_adapter import FileSystem
 from ossfuse.mounted import Context
 
 __all__ = ["MountFlags", "Vfs"]
@@ -43,7 +47,8 @@ _OPEN_ONLY = os.O_CREAT | os.O_EXCL | os.O_NOCTTY | os.O_CLOEXEC
 @dataclass(frozen=True, slots=True)
 class MountFlags:
     """What the mount's options tell the kernel and libfuse. uid, gid: of the process that mounted; umask, show_uid,
-    show_gid: what libfuse puts over every file's attributes; max_write: bytes a WRITE request may carry."""
+    show_gid: what libfuse puts over every file's attributes; permissions: the kernel checks modes and owners itself;
+    inodes: the file system speaks libfuse's low-level interface; max_write: bytes a WRITE request may carry."""
 
     uid: int
     gid: int
@@ -54,6 +59,8 @@ class MountFlags:
     show_uid: int | None = None
     show_gid: int | None = None
     hard_remove: bool = False
+    permissions: bool = False
+    inodes: bool = False
     attr_timeout: float = 1.0
     entry_timeout: float = 1.0
     max_write: int = _READ_MAX
@@ -63,7 +70,7 @@ class MountFlags:
 class Vfs:
     """One mounted volume as the kernel sees it."""
 
-    def __init__(self, fs: OssFs, *, clock: Clock, flags: MountFlags, mountpoint: str) -> None:
+    def __init__(self, fs: FileSystem, *, clock: Clock, flags: MountFlags, mountpoint: str) -> None:
         self._fs = fs
         self._clock = clock
         self._flags = flags
@@ -71,7 +78,12 @@ class Vfs:
         self._root = Inode(1, None, "", Attributes(mode=stat.S_IFDIR | 0o700, uid=flags.uid, gid=flags.gid))
         self._last_number = 1
         self._hidden_count = 0
+        self._groups: dict[int, frozenset[int]] = {}
         self.connected = True
+
+    def enrol(self, pid: int, groups: Sequence[int]) -> None:
+        """A process begins. groups: its supplementary ones, which no request tells."""
+        self._groups[pid] = frozenset(groups)
 
     def disconnect(self) -> None:
         """The ossfs process has died: ENOTCONN from now on, and nothing of what was cached."""
@@ -85,7 +97,7 @@ class Vfs:
     # --- the file system's side: what a request costs and what its answer changes ---
 
     @property
-    def fs(self) -> OssFs:
+    def fs(self) -> FileSystem:
         """The core, while its process lives."""
         if not self.connected:
             raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN))
@@ -104,8 +116,8 @@ class Vfs:
         return replace(attributes, mode=mode, uid=uid, gid=gid)
 
     def _refresh(self, context: Context, node: Inode) -> None:
-        """GETATTR. ossfs has no fgetattr: the path is asked for, whether a file is open or not."""
-        attributes = self._shown(self.fs.getattr(context, node.path))
+        """GETATTR. ossfs 1.x has no fgetattr: the path is asked for, whether a file is open or not."""
+        attributes = self._shown(self.fs.getattr(context, node.path, self._handle_of(node)))
         if stat.S_IFMT(attributes.mode) != node.kind:
             # The inode has become a bad one: the name is looked up anew, open files of it are lost.
             node.bad = True
@@ -114,6 +126,9 @@ class Vfs:
         node.attributes = attributes
         node.attributes_until = self._clock.now() + self._flags.attr_timeout
         node.outdated = False
+
+    def _handle_of(self, node: Inode) -> int | None:
+        return node.handles[-1] if self._flags.inodes and node.handles else None
 
     def fresh(self, context: Context, node: Inode) -> Attributes:
         """The attributes that stat(2) shows."""
@@ -131,7 +146,7 @@ class Vfs:
 
     def lookup(self, context: Context, parent: Inode, name: str, *, force: bool = False) -> Inode:
         """LOOKUP, unless the name is cached. Raises ENOENT, ENAMETOOLONG, EACCES, or the file system's errno."""
-        self.enter(context, parent)
+        self._directory(context, parent)
         path = parent.path.rstrip("/") + "/" + name
         if len(os.fsencode(name)) > NAME_MAX:
             fail(errno.ENAMETOOLONG, path)
@@ -251,6 +266,28 @@ class Vfs:
         elif (context.uid, context.gid) != (flags.uid, flags.gid):
             fail(errno.EACCES, node.path)
 
+    def check(self, context: Context, node: Inode, wanted: int) -> None:
+        """fuse_permission. wanted: READ, WRITE, EXECUTE together. Raises EACCES."""
+        self.allowed(context, node)
+        if not self._flags.permissions:
+            return
+        if not permission.allows(self._sized(context, node), context, self._groups_of(context), wanted):
+            fail(errno.EACCES, node.path)
+
+    def _groups_of(self, context: Context) -> frozenset[int]:
+        return self._groups.get(context.pid, frozenset())
+
+    def _may_make(self, context: Context, place: Place) -> None:
+        """may_create."""
+        self.check(context, place.parent, WRITE | EXECUTE)
+
+    def _may_remove(self, context: Context, node: Inode) -> None:
+        """may_delete."""
+        assert node.parent is not None
+        self.check(context, node.parent, WRITE | EXECUTE)
+        if self._flags.permissions and permission.sticks(node.attributes, node.parent.attributes, context):
+            fail(errno.EPERM, node.path)
+
     def may_use(self, context: Context) -> bool:
         """`allowed` as a question."""
         try:
@@ -261,6 +298,10 @@ class Vfs:
 
     def enter(self, context: Context, node: Inode) -> None:
         """Whether a path may lead through the node."""
+        self._directory(context, node)
+        self.check(context, node, EXECUTE)
+
+    def _directory(self, context: Context, node: Inode) -> None:
         if node.kind != stat.S_IFDIR:
             fail(errno.ENOTDIR, node.path)
         self.allowed(context, node)
@@ -376,6 +417,7 @@ class Vfs:
         if place.trailing_slash and not directory:
             fail(errno.ENOENT, path)
         self.writable_mount(path)
+        self._may_make(context, place)
         return place
 
     def make(self, context: Context, place: Place, kind: int) -> Inode:
@@ -391,6 +433,7 @@ class Vfs:
         node = self.lookup(context, place.parent, place.name)
         if place.trailing_slash:
             fail(errno.EISDIR if node.kind == stat.S_IFDIR else errno.ENOTDIR, path)
+        self._may_remove(context, node)
         if node.kind == stat.S_IFDIR:
             fail(errno.EISDIR, path)
         if node.open_count and not self._flags.hard_remove:
@@ -409,6 +452,7 @@ class Vfs:
             fail({"": errno.EBUSY, ".": errno.EINVAL, "..": errno.ENOTEMPTY}[place.name], path)
         self.writable_mount(path)
         node = self.lookup(context, place.parent, place.name)
+        self._may_remove(context, node)
         if node.kind != stat.S_IFDIR:
             fail(errno.ENOTDIR, path)
         with self._gone_if_missing(node):
@@ -434,6 +478,11 @@ class Vfs:
                 fail(errno.ENOTEMPTY, new)
             if replaced is node:
                 return
+        self._may_remove(context, node)
+        if replaced is None:
+            self._may_make(context, target)
+        else:
+            self._may_remove(context, replaced)
             if directory and replaced.kind != stat.S_IFDIR:
                 fail(errno.ENOTDIR, new)
             if not directory and replaced.kind == stat.S_IFDIR:
@@ -441,6 +490,8 @@ class Vfs:
             # libfuse does not count the opens of directories.
             if replaced.open_count and replaced.kind != stat.S_IFDIR and not self._flags.hard_remove:
                 self._hide(context, replaced)
+        if directory and target.parent is not source.parent:
+            self.check(context, node, WRITE)  # its ".." changes
         with self._gone_if_missing(node, replaced):
             self.fs.rename(context, node.path, self.path_of(target))
         left = target.parent.children.pop(target.name, None)
@@ -455,6 +506,7 @@ class Vfs:
     def chmod(self, context: Context, node: Inode, mode: int) -> None:
         """chmod(2). The file system gets the type bits too."""
         self._may_change(context, node)
+        self._owned(context, node)
         self.fs.chmod(context, node.path, node.kind | (mode & 0o7777))
         self._refresh(context, node)
         if node.kind == stat.S_IFDIR:
@@ -464,6 +516,10 @@ class Vfs:
     def chown(self, context: Context, node: Inode, uid: int, gid: int) -> None:
         """chown(2); -1 leaves an id alone. Takes setuid and setgid from files, whoever asks."""
         self._may_change(context, node)
+        if self._flags.permissions and not permission.may_give(
+            self._sized(context, node), context, self._groups_of(context), uid, gid
+        ):
+            fail(errno.EPERM, node.path)
         if node.kind != stat.S_IFDIR:
             self._refresh(context, node)
             kept = _without_privileges(node.attributes.mode)
@@ -476,6 +532,7 @@ class Vfs:
     def utime(self, context: Context, node: Inode, atime: float, mtime: float) -> None:
         """utimensat(2) with both times given."""
         self._may_change(context, node)
+        self._owned(context, node)
         self.fs.utimens(context, node.path, atime, mtime)
         self._refresh(context, node)
 
@@ -487,12 +544,17 @@ class Vfs:
             fail(errno.EISDIR if node.kind == stat.S_IFDIR else errno.EINVAL, node.path)
         self._may_change(context, node)
         self._remove_privileges(context, node)
-        self.fs.truncate(context, node.path, size)
+        self.fs.truncate(context, node.path, size, self._handle_of(node))
         self._refresh(context, node)
 
     def _may_change(self, context: Context, node: Inode) -> None:
         self.writable_mount(node.path)
         self.allowed(context, node)
+
+    def _owned(self, context: Context, node: Inode) -> None:
+        """setattr_prepare."""
+        if self._flags.permissions and context.uid not in (0, self._sized(context, node).uid):
+            fail(errno.EPERM, node.path)
 
     def _remove_privileges(self, context: Context, node: Inode) -> None:
         """file_remove_privs: before every change of content the kernel looks for file capabilities, and takes
@@ -520,6 +582,7 @@ class Vfs:
                 there = self.lookup_if_there(context, place.parent, place.name, force=bool(flags & os.O_EXCL))
                 if there is None:
                     self.writable_mount(path)
+                    self._may_make(context, place)
                     return self._create(context, place, flags, mode)
                 node = there
                 if flags & os.O_EXCL:
@@ -543,6 +606,7 @@ class Vfs:
             self.fs.release(context, path, handle)
             raise
         node.open_count += 1
+        node.handles.append(handle)
         return OpenFile(node, flags, handle)
 
     def _open_node(self, context: Context, node: Inode, flags: int) -> OpenFile:
@@ -557,7 +621,7 @@ class Vfs:
         elif node.kind in (stat.S_IFCHR, stat.S_IFBLK):
             # The mount is nodev.
             fail(errno.EACCES, node.path)
-        self.allowed(context, node)
+        self.check(context, node, _wanted(flags))
         if writing:
             self.writable_mount(node.path)
         if node.kind == stat.S_IFDIR:
@@ -568,6 +632,7 @@ class Vfs:
             fail(errno.ENXIO, node.path)
         handle = self.fs.open(context, node.path, flags & ~_OPEN_ONLY)
         node.open_count += 1
+        node.handles.append(handle)
         node.read.clear()
         node.touched.clear()
         if flags & os.O_TRUNC:
@@ -588,7 +653,7 @@ class Vfs:
             fail(errno.EPERM, path)
         full = self.path_of(place)
         mode = kind | (mode & 0o7777)
-        if kind != stat.S_IFREG:
+        if kind != stat.S_IFREG or self._flags.inodes:
             self.fs.mknod(context, full, mode, device)
             self._made(context, place, kind)
             return
@@ -614,6 +679,7 @@ class Vfs:
         # RELEASE carries no credentials: uid, gid and pid are 0.
         nobody = Context(uid=0, gid=0)
         if handle is not None:
+            node.handles.remove(handle)
             self._fs.release(nobody, node.path, handle)
         if node.hidden and not node.open_count:
             node.hidden = False
@@ -710,6 +776,12 @@ class Vfs:
     def changed(self, node: Inode) -> None:
         """The node's ctime is no longer the one that is cached."""
         node.outdated = True
+
+
+def _wanted(flags: int) -> int:
+    """acc_mode of build_open_flags."""
+    wanted = {os.O_RDONLY: READ, os.O_WRONLY: WRITE, os.O_RDWR: READ | WRITE}[flags & os.O_ACCMODE]
+    return wanted | WRITE if flags & os.O_TRUNC else wanted
 
 
 def _without_privileges(mode: int) -> int:
