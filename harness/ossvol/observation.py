@@ -135,13 +135,14 @@ def _errno(expect: Expect, seen: Observation) -> list[Mismatch]:
         if not seen.message and not seen.returncode and expect.message is not None:
             return [Mismatch(f"the mount fails with ...{expect.message}...", "it is mounted")]
         return []
+    names = (expect.errno,) if isinstance(expect.errno, str) else expect.errno or ()
+    wanted = " or ".join(map(_errno_text, names)) or "success"
     if seen.returncode or seen.message:
-        return [Mismatch(expect.errno or "success", f"the mount fails, exit code {seen.returncode}: {seen.message}")]
-    wanted = errno_code(expect.errno) if expect.errno else 0
+        return [Mismatch(wanted, f"the mount fails, exit code {seen.returncode}: {seen.message}")]
     got = errno_code(seen.errno) if seen.errno else 0
-    if wanted == got:
+    if got in {errno_code(name) for name in names} if names else not got:
         return []
-    return [Mismatch(_errno_text(expect.errno or ""), _errno_text(seen.errno))]
+    return [Mismatch(wanted, _errno_text(seen.errno))]
 
 
 def _errno_text(name: str) -> str:

@@ -445,7 +445,7 @@ class Ossfs2:
             raise failure(errno.ENOTSUP, path)
         with self._calling(ctx, "write"), handle.node.lock:
             # The kernel's size and times are out of date with every WRITE, a failed one too.
-            handle.node.told = handle.node.told and 0.0
+            handle.node.told = 0.0
             try:
                 return handle.writer.write(bytes(data), offset)
             except OSError:

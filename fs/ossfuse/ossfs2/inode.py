@@ -29,10 +29,10 @@ ROOT = "/"
 @dataclass(slots=True, eq=False)
 class Node:
     """One inode. kind: its type bits. checked: when its attributes were learned, None: they count no longer. told:
-    until when what the kernel was told counts, where the kernel is made to forget at once; None: the next answer, to
-    CREATE, is not kept. shown: what it was told. new: the answer that made it told its attributes. stale: gone; it
-    never comes back, a new node takes the name. changed: what was read of it is not to be kept at the next open.
-    writer: the one handle that has changed it since its last upload."""
+    until when what the kernel was told counts, where the kernel is made to forget at once; None: made by CREATE, whose
+    answer has no time-outs, and not changed since. shown: what it was told. new: the answer that made it told its
+    attributes. stale: gone; it never comes back, a new node takes the name. changed: what was read of it is not to be
+    kept at the next open. writer: the one handle that has changed it since its last upload."""
 
     name: str
     parent: Node | None

@@ -59,11 +59,7 @@ class Names:
         if node.told is not None and now < node.told and node.shown is not None:
             return node.shown.copy()
         attributes = self.tree.attributes(node)
-        if not self._told:
-            return attributes
-        if node.told is None:
-            node.told = 0.0
-        else:
+        if self._told and node.told is not None:
             node.told = now + self._options.fuse_attr_timeout
             node.shown = attributes.copy()
         return attributes

@@ -46,7 +46,8 @@ def _plain(value: Any) -> Any:
     elif result.get("default", "") is None:
         # An optional key: who leaves it out writes nothing, not null.
         del result["default"]
-        (form,) = (form for form in result.pop("anyOf") if form != {"type": "null"})
+        forms = [form for form in result.pop("anyOf") if form != {"type": "null"}]
+        form = forms[0] if len(forms) == 1 else {"anyOf": forms}
         result |= {key: entry for key, entry in form.items() if key not in result}
     return result
 

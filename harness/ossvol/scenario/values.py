@@ -162,7 +162,13 @@ QuantityField = Annotated[
 ]
 
 
-def _errno(value: object) -> str:
+def _errno(value: object) -> str | tuple[str, ...]:
+    if isinstance(value, list):
+        return tuple(_errno_name(name) for name in value)
+    return _errno_name(value)
+
+
+def _errno_name(value: object) -> str:
     if not isinstance(value, str):
         raise PydanticCustomError("E102", "errno must be a name such as EACCES")
     if value not in ERRNO_NAMES:
@@ -170,9 +176,13 @@ def _errno(value: object) -> str:
     return value
 
 
+_ERRNO_SCHEMA = {"type": "string", "enum": sorted(ERRNO_NAMES), "description": "errno"}
 Errno = Annotated[
-    str, PlainValidator(_errno), WithJsonSchema({"type": "string", "enum": sorted(ERRNO_NAMES), "description": "errno"})
+    str | tuple[str, ...],
+    PlainValidator(_errno),
+    WithJsonSchema({"anyOf": [_ERRNO_SCHEMA, {"type": "array", "items": _ERRNO_SCHEMA, "description": "any of them"}]}),
 ]
+"""An errno, or several where the kernel decides which."""
 
 
 def _operation(value: Any) -> Any:

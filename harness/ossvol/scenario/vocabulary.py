@@ -80,10 +80,10 @@ def expectations(verb: str) -> frozenset[str]:
 
 
 def known_versions() -> list[str]:
-    """The ossfs releases that the simulation has, oldest first."""
-    from ossfuse.profile import PROFILES
+    """The releases of ossfs 1.x and 2.x that the simulation has, oldest first."""
+    from ossfuse import products
 
-    return sorted(PROFILES, key=_key)
+    return sorted(products.known_versions(), key=_key)
 
 
 def _key(version: str) -> tuple[int, ...]:
@@ -95,7 +95,8 @@ _BOUND = re.compile(r"\s*(>=|<=|>|<|==|!=|)\s*(\d+(?:\.\d+)*)\s*")
 
 @dataclass(frozen=True, slots=True)
 class VersionRange:
-    """A set of releases: "1.88" exactly, or bounds that all hold (">=1.91.1,<1.91.5")."""
+    """A set of releases: "1.88" exactly, or bounds that all hold (">=1.91.1,<1.91.5"). The first number names the
+    product: ">=1.91.1" is about ossfs 1.x and does not hold for 2.0.7, which is another program."""
 
     text: str
     bounds: tuple[tuple[str, tuple[int, ...]], ...]
@@ -120,7 +121,7 @@ class VersionRange:
 
     def holds(self, version: str) -> bool:
         have = _key(version)
-        return all(_compare(have, sign, bound) for sign, bound in self.bounds)
+        return all(have[0] == bound[0] and _compare(have, sign, bound) for sign, bound in self.bounds)
 
     def choose(self, versions: Iterable[str], *, preferred: str) -> str | None:
         """`preferred` when it is in the range, else the newest of `versions` that is; None when there is none."""
