@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from ossfuse.profile import CheckRequest, CheckTime, CheckWording, LinkRefusal, NegativeCache, Profile
 
-__all__ = ["WORDS", "Change", "Statement", "Words", "changes", "statements"]
+__all__ = ["TOPICS", "WORDS", "Change", "Statement", "Words", "changes", "statements"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ def statements(profile: Profile) -> list[Statement]:
         for name, words in WORDS.items()
         if name not in _IDENTITY
     ]
-    return sorted(found, key=lambda one: _TOPICS.index(one.topic))
+    return sorted(found, key=lambda one: TOPICS.index(one.topic))
 
 
 def changes(before: Profile, after: Profile) -> list[Change]:
@@ -64,7 +64,7 @@ def changes(before: Profile, after: Profile) -> list[Change]:
             found += _option_changes(words.topic, old, new)
             continue
         found.append(Change(words.topic, name, words.say(old), words.say(new)))
-    return sorted(found, key=lambda one: _TOPICS.index(one.topic))
+    return sorted(found, key=lambda one: TOPICS.index(one.topic))
 
 
 def _option_changes(topic: str, old: frozenset[str], new: frozenset[str]) -> list[Change]:
@@ -127,7 +127,7 @@ def _choice(words: Mapping[enum.Enum, str]) -> Callable[[object], str]:
 _COMMAND, _OPTIONS, _CREDENTIALS, _CHECK = "Command line", "Options", "Credentials", "Mount-time check"
 _ATTRIBUTES, _CACHES, _ACCESS, _FILES = "Attributes", "Lookups and caches", "Permissions", "Open files"
 _NAMES, _METADATA, _HTTP, _PROCESS, _DEFECTS = "Names", "Metadata", "Requests and errors", "Process", "Defects"
-_TOPICS = (
+TOPICS = (
     *(_COMMAND, _OPTIONS, _CREDENTIALS, _CHECK, _ATTRIBUTES, _CACHES, _ACCESS),
     *(_FILES, _NAMES, _METADATA, _HTTP, _PROCESS, _DEFECTS),
 )

@@ -9,32 +9,32 @@ import dataclasses
 import itertools
 import json as json_module
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from ossvol.errors import UsageError
+
+if TYPE_CHECKING:
+    from ossfuse.explanation import Change, Statement
 
 __all__ = ["explain"]
 
 
 def explain(product: str, versions: Sequence[str], *, json: bool) -> str:
     """The text to print. Raises UsageError for a product or a release that is not known, and for more than two."""
-    from ossfuse.explanation import changes, statements
-    from ossfuse.profile import UnknownVersion, find
+    from ossfuse.profile import UnknownVersion
 
     if product != "ossfs":
         raise UsageError(f'nothing is known of "{product}"; ossvol explain ossfs V, or ossvol explain ossfs V V2')
     if not 1 <= len(versions) <= 2:
         raise UsageError("one release to explain, or two to compare")
     try:
-        profiles = [find(version) for version in versions]
+        said, found, names = _explained([version.removeprefix("v") for version in versions])
     except UnknownVersion as error:
         raise UsageError(str(error)) from error
-    names = [profile.name for profile in profiles]
-    if len(profiles) == 1:
-        said = statements(profiles[0])
+    if len(names) == 1:
         if json:
             return _object(ossfs=names[0], statements=[dataclasses.asdict(one) for one in said])
         return _sections(f"ossfs {names[0]}:", [(one.topic, [one.text]) for one in said])
-    found = changes(*profiles)
     if json:
         return _object(before=names[0], after=names[1], changes=[dataclasses.asdict(one) for one in found])
     if not found:
@@ -44,6 +44,33 @@ def explain(product: str, versions: Sequence[str], *, json: bool) -> str:
         (one.topic, [f"{names[0]:{width}}  {one.before}", f"{names[1]:{width}}  {one.after}", ""]) for one in found
     ]
     return _sections(f"From ossfs {names[0]} to {names[1]}:", lines)
+
+
+def _explained(versions: Sequence[str]) -> tuple[list[Statement], list[Change], list[str]]:
+    """What one release does, or the differences between two, of either product. Raises UnknownVersion."""
+    from ossfuse import explanation, profile
+    from ossfuse.explanation import Change
+    from ossfuse.ossfs2 import explanation as explanation2
+    from ossfuse.ossfs2 import profile as profile2
+    from ossfuse.products import product_of
+
+    for version in versions:
+        product_of(version)  # names every release that there is
+    first, last = versions[0], versions[-1]
+    old = [version for version in versions if version in profile.PROFILES]
+    if len(versions) == 1:
+        said = explanation.statements(profile.find(first)) if old else explanation2.statements(profile2.find(first))
+        return said, [], list(versions)
+    if len(old) == 2:
+        found = explanation.changes(profile.find(first), profile.find(last))
+    elif not old:
+        found = explanation2.changes(profile2.find(first), profile2.find(last))
+    elif old == [first]:
+        found = explanation2.against(profile.find(first), profile2.find(last))
+    else:
+        back = explanation2.against(profile.find(last), profile2.find(first))
+        found = [Change(one.topic, one.field, one.after, one.before) for one in back]
+    return [], found, list(versions)
 
 
 def _object(**values: object) -> str:

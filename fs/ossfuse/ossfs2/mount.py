@@ -168,7 +168,7 @@ class Ossfs2Mount:
     def _prepare(self) -> int | None:
         if len(self._argv) == 4 and self._argv[2] == "-o":
             self._say_fstab()
-        self.options = options = parse(self._argv, self.profile)
+        self.options = options = parse(self._argv, self.profile, program=self._program)
         self._check_log_dir()
         self._check_mountpoint()
         self._open_log()
@@ -251,6 +251,8 @@ class Ossfs2Mount:
         if self.options.nonempty:
             return
         mountpoint = self.options.mountpoint
+        if not mountpoint:
+            raise UsageError("fuse: bad mount point `': No such file or directory", USAGE_ERROR)
         try:
             filled = bool(os.listdir(mountpoint))
         except OSError as error:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ossfuse.options import Answered, UsageError
-from ossfuse.ossfs2.profile import Profile
+from ossfuse.ossfs2.profile import PROFILES, Profile
 
 __all__ = ["OPTIONS", "MountOptions", "NotModelled", "Option", "Support", "from_mount_options", "parse"]
 
@@ -30,6 +30,9 @@ _FSTAB_WORDS = frozenset(
 )
 _TRUE = frozenset({"1", "t", "true", "y", "yes"})
 _FALSE = frozenset({"0", "f", "false", "n", "no"})
+
+
+_INTEGERS = {"int32": (-(2**31), 2**31 - 1), "int64": (-(2**63), 2**63 - 1), "uint64": (0, 2**64 - 1)}
 
 
 class Support(enum.Enum):
@@ -47,8 +50,8 @@ class NotModelled(UsageError):
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One option. kind: bool, int, str, size (bytes, with or without a unit) or mode (four octal digits). valid: of
-    the value that was read."""
+    """One option. kind: the gflags type (bool, int32, int64, uint64, double), str, size (bytes, with or without a unit)
+    or mode (four octal digits). valid: of the value that was read."""
 
     name: str
     kind: str
@@ -57,30 +60,41 @@ class Option:
     valid: Callable[[object], bool] = field(default=lambda value: True)
 
     def read(self, text: str) -> object:
-        """The value. Raises ValueError."""
-        value: object = text
+        """The value. Raises ValueError with what is wrong, as gflags says it."""
+        try:
+            value = self._parsed(text)
+        except ValueError:
+            raise ValueError(f"illegal value '{text}' specified for {self.kind} flag '{self.name}'") from None
+        if value is None or not self.valid(value):
+            raise ValueError(f"failed validation of new value '{text}' for flag '{self.name}'")
+        return value
+
+    def _parsed(self, text: str) -> object:
+        """None for a text that its validator would refuse."""
         if self.kind == "bool":
             lower = text.lower()
             if lower not in _TRUE | _FALSE:
                 raise ValueError
-            value = lower in _TRUE
-        elif self.kind == "int":
-            value = int(text, 10)
-        elif self.kind == "size":
-            value = _bytes(text)
-        elif self.kind == "mode":
-            if not re.fullmatch(r"0[0-7]{3}", text):
+            return lower in _TRUE
+        if self.kind in _INTEGERS:
+            low, high = _INTEGERS[self.kind]
+            number = int(text, 10)
+            if not low <= number <= high:
                 raise ValueError
-            value = int(text, 8)
-        if not self.valid(value):
-            raise ValueError
-        return value
+            return number
+        if self.kind == "double":
+            return float(text)
+        if self.kind == "size":
+            return _bytes(text)
+        if self.kind == "mode":
+            return int(text, 8) if re.fullmatch(r"0[0-7]{3}", text) else None
+        return text
 
 
-def _bytes(text: str) -> int:
+def _bytes(text: str) -> int | None:
     found = re.fullmatch(r"(\d+)\s*([a-zA-Z]*)", text)
     if not found or found[2].upper() not in _UNITS:
-        raise ValueError
+        return None
     return int(found[1]) * _UNITS[found[2].upper()]
 
 
@@ -99,20 +113,20 @@ OPTIONS: Mapping[str, Option] = {
         Option("f", "bool", False, _DONE),
         Option("nonempty", "bool", False, _DONE),
         Option("total_mem_limit", "size", 0),
-        Option("total_rw_mem_ratio", "str", "0.6"),
+        Option("total_rw_mem_ratio", "double", 0.6),
         Option("ro", "bool", False, _DONE),
-        Option("uid", "int", None, _DONE, _id),
-        Option("gid", "int", None, _DONE, _id),
+        Option("uid", "uint64", None, _DONE, _id),
+        Option("gid", "uint64", None, _DONE, _id),
         Option("dir_mode", "mode", 0o777, _DONE),
         Option("file_mode", "mode", 0o777, _DONE),
-        Option("fuse_threads", "int", 128, valid=_within(1, 1024)),
+        Option("fuse_threads", "int32", 128, valid=_within(1, 1024)),
         Option("readdirplus", "bool", True, _DONE),
         Option("ignore_fsync", "bool", True, _DONE),
         Option("allow_mark_dir_stale_recursively", "bool", False, _DONE),
         Option("allow_rename_dir", "bool", True, _DONE),
-        Option("rename_dir_limit", "int", 2_000_000, _DONE, _seconds),
+        Option("rename_dir_limit", "uint64", 2_000_000, _DONE, _seconds),
         Option("allow_other", "bool", True, _DONE),
-        Option("seq_read_detect_count", "int", 3, _DONE, _within(0, 64)),
+        Option("seq_read_detect_count", "int32", 3, _DONE, _within(0, 64)),
         Option("sync_upload", "bool", True, _DONE),
         Option("enable_symlink", "bool", False, _DONE),
         Option("oss_endpoint", "str", "", _DONE, bool),
@@ -123,48 +137,48 @@ OPTIONS: Mapping[str, Option] = {
         Option("oss_access_key_secret", "str", "", _DONE),
         Option("ram_role", "str", "", _NO),
         Option("credential_process", "str", "", _DONE, lambda value: _safe_command(str(value))),
-        Option("attr_timeout", "int", 60, _DONE, _seconds),
-        Option("negative_timeout", "int", 0, _DONE, _seconds),
-        Option("fuse_attr_timeout", "int", -1, _DONE, _within(-1)),
-        Option("fuse_entry_timeout", "int", -1, _DONE, _within(-1)),
-        Option("kernel_readdir_cache_timeout", "int", 0, _NO),
+        Option("attr_timeout", "uint64", 60, _DONE, _seconds),
+        Option("negative_timeout", "uint64", 0, _DONE, _seconds),
+        Option("fuse_attr_timeout", "int64", -1, _DONE, _within(-1)),
+        Option("fuse_entry_timeout", "int64", -1, _DONE, _within(-1)),
+        Option("kernel_readdir_cache_timeout", "int64", 0, _NO),
         Option("close_to_open", "bool", False, _DONE),
-        Option("inode_cache_eviction_threshold", "int", 0, _NO, _seconds),
-        Option("inode_cache_eviction_interval_ms", "int", 30000, valid=_seconds),
-        Option("max_inode_cache_count", "int", 0, _NO, _seconds),
-        Option("oss_negative_cache_timeout", "int", 0, _DONE, _seconds),
-        Option("oss_negative_cache_size", "int", 10000, _DONE, _seconds),
+        Option("inode_cache_eviction_threshold", "uint64", 0, _NO, _seconds),
+        Option("inode_cache_eviction_interval_ms", "uint64", 30000, valid=_seconds),
+        Option("max_inode_cache_count", "uint64", 0, _NO, _seconds),
+        Option("oss_negative_cache_timeout", "uint64", 0, _DONE, _seconds),
+        Option("oss_negative_cache_size", "uint64", 10000, _DONE, _seconds),
         Option("cache_type", "str", "standard", valid=lambda value: value == "standard"),
         Option("memory_data_cache_size", "size", 0, _NO),
         Option("upload_buffer_size", "size", 8 * MIB, _DONE, _within(MIB, 5 * GIB)),
-        Option("upload_concurrency", "int", 64, valid=_within(1, 1024)),
-        Option("upload_copy_concurrency", "int", 64, valid=_within(1, 1024)),
-        Option("prefetch_concurrency", "int", 256, valid=_within(0, 4096)),
-        Option("prefetch_concurrency_per_file", "int", 64, valid=_within(1, 4096)),
+        Option("upload_concurrency", "int32", 64, valid=_within(1, 1024)),
+        Option("upload_copy_concurrency", "int32", 64, valid=_within(1, 1024)),
+        Option("prefetch_concurrency", "int32", 256, valid=_within(0, 4096)),
+        Option("prefetch_concurrency_per_file", "int32", 64, valid=_within(1, 4096)),
         Option("prefetch_chunk_size", "size", 8 * MIB, _DONE, _within(MIB, 128 * MIB)),
-        Option("prefetch_chunks", "int", 0, valid=_within(-1)),
-        Option("min_reserved_buffer_size_per_file", "int", MIB, valid=lambda value: value in (0, MIB)),
+        Option("prefetch_chunks", "int32", 0, valid=_within(-1)),
+        Option("min_reserved_buffer_size_per_file", "uint64", MIB, valid=lambda value: value in (0, MIB)),
         Option("enable_appendable_object", "bool", False, _DONE),
-        Option("appendable_object_autoswitch_threshold", "int", 0, _DONE, _within(0, 5 * GIB)),
+        Option("appendable_object_autoswitch_threshold", "uint64", 0, _DONE, _within(0, 5 * GIB)),
         Option("enable_crc64", "bool", True),
-        Option("oss_vcpu_count", "int", 8, valid=_within(1, 128)),
+        Option("oss_vcpu_count", "uint64", 8, valid=_within(1, 128)),
         Option("use_list_obj_v2", "bool", True, _DONE),
-        Option("max_list_ret_count", "int", 100, _DONE, _within(100, 1000)),
-        Option("oss_request_timeout_ms", "int", 60000, _DONE, _within(1000, 900_000)),
+        Option("max_list_ret_count", "int32", 100, _DONE, _within(100, 1000)),
+        Option("oss_request_timeout_ms", "uint64", 60000, _DONE, _within(1000, 900_000)),
         Option("bind_ips", "str", "", _NO),
         Option("set_mime_for_rename_dst", "bool", False, _NO),
         Option("use_auth_cache", "bool", False),
-        Option("rename_dir_concurrency", "int", 128, _DONE, _within(1, 1024)),
+        Option("rename_dir_concurrency", "int32", 128, _DONE, _within(1, 1024)),
         Option("enable_transmission_control", "bool", True),
-        Option("tc_max_latency_threshold_us", "int", 5_000_000),
+        Option("tc_max_latency_threshold_us", "uint64", 5_000_000),
         Option("http_proxy", "str", "", _NO),
         Option("log_dir", "str", "/tmp/ossfs2/", _DONE),
         Option("log_level", "str", "info", _DONE),
-        Option("log_file_max_size", "int", 64 * MIB),
-        Option("log_file_max_count", "int", 8),
+        Option("log_file_max_size", "uint64", 64 * MIB),
+        Option("log_file_max_count", "uint64", 8),
         Option("enable_photon_logs", "bool", False),
         Option("skip_trim_options", "bool", False, _DONE),
-        Option("metrics_port", "int", 0, _NO, _within(0, 65535)),
+        Option("metrics_port", "int32", 0, _NO, _within(0, 65535)),
         Option("metrics_ip", "str", "127.0.0.1"),
         Option("enable_test_signal_handler", "bool", False),
         Option("enable_admin_server", "bool", True),
@@ -252,7 +266,11 @@ class MountOptions:
 
 
 def parse(
-    argv: Sequence[str], profile: Profile, *, directory_exists: Callable[[str], bool] = os.path.isdir
+    argv: Sequence[str],
+    profile: Profile,
+    *,
+    program: str = "ossfs2",
+    directory_exists: Callable[[str], bool] = os.path.isdir,
 ) -> MountOptions:
     """Reads the arguments behind the program's name.
 
@@ -264,7 +282,7 @@ def parse(
     if len(words) == 4 and words[2] == "-o":
         words = _from_fstab(words)
     if not words or words[0] != "mount":
-        _without_command(words, profile)
+        _without_command(words, profile, program)
     mountpoint, conf, rest = _positionals(words[1:])
     if conf is not None and not os.path.exists(conf):
         raise UsageError(f"--conf: File does not exist: {conf}\nRun with --help for more information.", 105)
@@ -272,16 +290,13 @@ def parse(
         raise UsageError(
             f"MOUNTPOINT: Directory does not exist: {mountpoint}\nRun with --help for more information.", 105
         )
-    values: dict[str, object] = {name: option.default for name, option in OPTIONS.items()}
-    given: set[str] = set()
+    flags = _Flags(profile)
     if conf is not None:
-        _read_file(conf, profile, values, given)
-    _read_words(rest, profile, values, given)
-    for name in ("oss_endpoint", "oss_bucket"):
-        if name not in given:
-            raise UsageError(f"ERROR: --{name} must be set on the commandline")
+        flags.read_file(conf)
+    flags.read_words(rest)
+    values = flags.checked()
     _refuse_unmodelled(values)
-    return _options(mountpoint, values, frozenset(given))
+    return _options(mountpoint, values, frozenset(flags.given))
 
 
 def from_mount_options(words: Sequence[str]) -> list[str]:
@@ -305,17 +320,21 @@ def _from_fstab(words: Sequence[str]) -> list[str]:
     return ["mount", mountpoint, "--oss_bucket", bucket, *from_mount_options(options)]
 
 
-def _without_command(words: Sequence[str], profile: Profile) -> None:
+def _without_command(words: Sequence[str], profile: Profile, program: str) -> None:
     if {"-v", "--version"} & set(words):
         raise Answered(f"Version ID: {profile.name} \nCommit  ID: simulated \nBuild Time: simulated ")
     if {"-h", "--help"} & set(words):
-        raise Answered(_HELP)
-    raise UsageError(_HELP, 255, on_stdout=True)
+        raise Answered(_HELP.format(program))
+    if words:
+        raise UsageError(
+            f"The following argument was not expected: {words[0]}\nRun with --help for more information.", 109
+        )
+    raise UsageError(_HELP.format(program), 255, on_stdout=True)
 
 
 _HELP = (
     "This is used to mount an OSS bucket to a local directory.\n"
-    "Usage: ossfs2 [OPTIONS] [SUBCOMMAND]\n\n"
+    "Usage: {} [OPTIONS] [SUBCOMMAND]\n\n"
     "Options:\n"
     "  -h,--help                   Print this help message and exit\n"
     "  -v,--version                Show version\n\n"
@@ -335,7 +354,7 @@ def _positionals(words: Sequence[str]) -> tuple[str, str | None, list[str]]:
             raise Answered(_mount_help())
         if word in ("-c", "--conf"):
             if position == len(words):
-                raise UsageError("--conf: 1 required TEXT missing\nRun with --help for more information.", 114)
+                raise UsageError("--conf: 1 required TEXT:FILE missing\nRun with --help for more information.", 114)
             conf = words[position]
             position += 1
         elif word.startswith("--conf="):
@@ -360,49 +379,71 @@ def _mount_help() -> str:
     return "\n".join(lines)
 
 
-def _known(name: str, profile: Profile) -> Option | None:
-    option = OPTIONS.get(name)
-    newer = name == "kernel_readdir_cache_timeout" and name not in profile.options_added
-    return None if newer else option
+_ADDED = frozenset[str]().union(*(row.options_added for row in PROFILES.values()))
+_REQUIRED = ("oss_bucket", "oss_endpoint")
 
 
-def _read_file(conf: str, profile: Profile, values: dict[str, object], given: set[str]) -> None:
-    """A flag file: one --key=value a line; comments and unknown keys are passed over."""
-    with open(conf, encoding="utf-8", errors="surrogateescape") as file:
-        lines = file.read().splitlines()
-    for line in lines:
-        text = line.strip()
-        if text.startswith("-"):
-            _take(text, profile, values, given, strict=False)
+class _Flags:
+    """What gflags makes of a flag file and a command line: every mistake is told, in the order of the flags' names."""
 
+    def __init__(self, profile: Profile) -> None:
+        self._unknown = _ADDED - profile.options_added
+        self._values: dict[str, object] = {name: option.default for name, option in OPTIONS.items()}
+        self._mistakes: dict[str, str] = {}
+        self._strays: list[str] = []
+        self.given: set[str] = set()
 
-def _read_words(words: Sequence[str], profile: Profile, values: dict[str, object], given: set[str]) -> None:
-    for word in words:
-        if not word.startswith("-"):
-            raise UsageError(f"fuse: invalid argument `{word}'", 255)
-        _take(word, profile, values, given, strict=True)
+    def read_file(self, conf: str) -> None:
+        """One --key=value a line; comments and unknown keys are passed over."""
+        with open(conf, encoding="utf-8", errors="surrogateescape") as file:
+            lines = file.read().splitlines()
+        for line in lines:
+            text = line.strip()
+            if text.startswith("-"):
+                self._take(text, strict=False)
 
+    def read_words(self, words: Sequence[str]) -> None:
+        """What is no option is libfuse's to refuse."""
+        for word in words:
+            if word.startswith("-"):
+                self._take(word, strict=True)
+            else:
+                self._strays.append(word)
 
-def _take(word: str, profile: Profile, values: dict[str, object], given: set[str], *, strict: bool) -> None:
-    name, equals, text = word.lstrip("-").partition("=")
-    name = name.strip().replace("-", "_")
-    option = _known(name, profile)
-    if option is None and not equals and name.startswith("no"):
-        option = _known(name[2:], profile)
-        name, equals, text = name[2:], "=", "false"
-    if option is None or (strict and option.kind != "bool" and not equals):
-        if strict:
-            raise UsageError(
-                f"ERROR: unknown command line flag '{name}'"
-                if option is None
-                else f"ERROR: flag '--{name}' is missing its argument"
-            )
-        return
-    try:
-        values[name] = option.read(text.strip() if equals else "true")
-    except ValueError:
-        raise UsageError(f"ERROR: failed validation of new value '{text}' for flag '{name}'") from None
-    given.add(name)
+    def checked(self) -> Mapping[str, object]:
+        """All values. Raises UsageError with every mistake."""
+        for name in _REQUIRED:
+            if name not in self.given:
+                self._mistakes[name] = f"--{name} must be set on the commandline (default value fails validation)"
+        if self._mistakes:
+            raise UsageError("\n".join(f"ERROR: {self._mistakes[name]}" for name in sorted(self._mistakes)))
+        if self._strays:
+            raise UsageError(f"fuse: invalid argument `{self._strays[0]}'", 255)
+        return self._values
+
+    def _known(self, name: str) -> Option | None:
+        return None if name in self._unknown else OPTIONS.get(name)
+
+    def _take(self, word: str, *, strict: bool) -> None:
+        name, equals, text = word.lstrip("-").partition("=")
+        name = name.strip().replace("-", "_")
+        option = self._known(name)
+        if option is None and not equals and name.startswith("no"):
+            option = self._known(name[2:])
+            name, equals, text = name[2:] if option else name, "=", "false"
+        if option is None:
+            if strict:
+                self._mistakes[name] = f"unknown command line flag '{name}'"
+            return
+        if option.kind != "bool" and not equals:
+            if strict:
+                self._mistakes[name] = f"flag '--{name}' is missing its argument"
+            return
+        try:
+            self._values[name] = option.read(text.strip() if equals else "true")
+            self.given.add(name)
+        except ValueError as error:
+            self._mistakes[name] = str(error)
 
 
 def _refuse_unmodelled(values: Mapping[str, object]) -> None:
