@@ -13,7 +13,7 @@ import pytest
 
 from osscloud.faults import Fault
 from osscluster import mounttable
-from osscluster.errors import EnvironmentMissing, ProcessDied
+from osscluster.errors import ProcessDied
 from osscluster.volume import MountFailed
 
 Mount = Callable[..., Any]
@@ -62,11 +62,6 @@ def test_requests_tell_which_process_caused_them(mount_direct: Mount) -> None:
     (record,) = log.since(mark)
     caller = record.caller
     assert (caller.operation, caller.pid, caller.uid, caller.command) == ("getattr", m.app.pid, 1000, "app")
-
-
-def test_options_that_need_the_kernel_are_refused_by_name(mount_direct: Mount) -> None:
-    with pytest.raises(EnvironmentMissing, match="default_permissions"):
-        mount_direct("-o default_permissions")
 
 
 def test_a_broken_password_file_fails_the_mount(mount_direct: Mount) -> None:
