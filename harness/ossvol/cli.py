@@ -229,6 +229,10 @@ def serve(
     real_latency: Annotated[
         bool, typer.Option("--real-latency", help="Answers take as long as their simulated cost says.")
     ] = False,
+    switch: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="A switch of docs/cloud.md, as max_buckets=500; repeatable."),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="First line: endpoint and keys as JSON.")] = False,
 ) -> None:
     """Serve the fake OSS cloud alone, until Ctrl-C."""
@@ -247,6 +251,7 @@ def serve(
             synced=sync,
             snapshot=snapshot,
             real_latency=real_latency,
+            switches=switch or [],
             json=json,
         )
     raise typer.Exit(code)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from ossvol.errors import UsageError
 from ossvol.keeping import kept, load_file
+from ossvol.switches import switched
 
 if TYPE_CHECKING:
     from osscloud.accesslog import AccessLog
@@ -45,6 +46,7 @@ def serve(
     synced: bool = False,
     snapshot: Path | None = None,
     real_latency: bool = False,
+    switches: Sequence[str] = (),
     json: bool = False,
     stdout: TextIO | None = None,
 ) -> int:
@@ -52,7 +54,7 @@ def serve(
 
     data: directory that keeps it: what was acknowledged outlives the process, however that ends; synced: and the
     machine. snapshot: file with the state to start from, for which a data directory must be new. Without either the
-    cloud is new and empty. real_latency: answers wait for their simulated cost.
+    cloud is new and empty. real_latency: answers wait for their simulated cost. switches: "NAME=VALUE" (`switches`).
 
     port: 0 takes a free one. buckets: names of buckets to create where they are not there. access_key_id,
     access_key_secret: generated when empty and the state has no key of an account that is active. access_log: file that
@@ -78,7 +80,7 @@ def serve(
     if synced and data is None:
         raise UsageError("--sync is about --data DIR: name the directory as well")
     clock = AdjustableClock()
-    config = ServiceConfig(log_limit=_LOG_LIMIT)
+    config = switched(ServiceConfig(log_limit=_LOG_LIMIT), switches)
     origin = HttpOrigin()
     service = OssService(clock=clock, rng=random.Random(secrets.randbits(128)), config=config, origin=origin)
     token = secrets.token_urlsafe(24)
