@@ -127,9 +127,9 @@ class MountServer:
         self._say(f'"Started ossfs" source="{request.source}" target="{request.target}" options="{shown}"')
         start = self._launcher.start(self._spec, self._host, self._command(request))
         job: Job[OssfsProcess] = self._timeline.spawn("ossfs", start, loud=False)
-        if not self._profile.mount_poll_immediate:
-            yield Wait(seconds=self._profile.mount_poll)
-        if not (yield Wait(lambda: job.done or self._code is not None, _TIMEOUT)) or not job.done:
+        first_look = 0.0 if self._profile.mount_poll_immediate else self._profile.mount_poll
+        yield Wait(seconds=first_look)
+        if not (yield Wait(lambda: job.done or self._code is not None, _TIMEOUT - first_look)) or not job.done:
             return _TIMED_OUT
         try:
             process = job.result()
