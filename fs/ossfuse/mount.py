@@ -24,6 +24,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol, TextIO, cast
+from urllib.parse import urlsplit
 
 from osscloud.clock import AdjustableClock
 from osscloud.message import Request, Response, Transport
@@ -46,7 +47,7 @@ from ossfuse.options import (
     parse,
     usage_text,
 )
-from ossfuse.passwd import CredentialsError, load
+from ossfuse.passwd import CredentialsError, fetch_url, load
 from ossfuse.profile import CheckTime, CheckWording, Profile, find
 from ossfuse.utility import run as run_utility
 
@@ -262,7 +263,7 @@ class Mount:
         self._log_level = options.log_level
         self._open_log(detached=False)
         self._check_combinations()
-        credentials = load(options, self.profile, self._environment)
+        credentials = load(options, self.profile, self._environment, self._fetch)
         if not self.profile.mountpoint_told_first:
             self._check_mountpoint_given()
         self._check_directories()
@@ -311,6 +312,16 @@ class Mount:
                 return code
         check_libfuse_options(options.fuse_options)
         return None
+
+    def _fetch(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
+        """Asks STS or the metadata service, by the given transport where they are beside the bucket."""
+        parts = urlsplit(url)
+        if self._given_transport is None or parts.netloc != urlsplit(self.options.url).netloc:
+            return fetch_url(method, url, headers, body)
+        asked = {name.lower(): value for name, value in headers.items()}
+        asked |= {"host": parts.netloc, "content-length": str(len(body))}
+        answer = self._given_transport.send(Request(method, parts.path or "/", asked, body))
+        return answer.status, answer.read()
 
     def _refuse(self, message: str, code: int = 1, *, usage: bool = False, stream: TextIO | None = None) -> int:
         if message:

@@ -100,6 +100,8 @@ WORDS: Mapping[str, str] = {
     "ssl_verify_hostname": "0: the certificate's host name is not checked",
     "no_check_certificate": "the certificate is not checked",
     "public_bucket": "1: requests are not signed, nothing is copied on the server",
+    "rrsa_endpoint": "temporary keys of the role in ALIBABA_CLOUD_ROLE_ARN from this STS, for the token in "
+    "ALIBABA_CLOUD_OIDC_TOKEN_FILE; in ACK's builds (1.91.3.ack) only",
     "ram_role": "temporary keys from the metadata service or a URL; asked again 20 minutes before they expire",
     "dbglevel": "log level: crit, err, warn, info, dbg; SIGUSR2 steps through them",
     "f2": "as dbglevel=dbg",

@@ -179,6 +179,7 @@ class MountOptions:
     passwd_file: str = ""
     public_bucket: bool = False
     ram_role: str = ""
+    rrsa_endpoint: str = ""
     use_session_token: bool = False
     credential_process: str = ""
     credlib: str = ""
@@ -233,7 +234,9 @@ OPTIONS: Mapping[str, Option] = _table(
     *_flags("noshallowcopyapi", "direct_read", "sigv4", "enable_content_md5", "enable_unsigned_payload"),
     *_flags("requester_pays", "noua", "use_session_token", "disable_imdsv2"),
     *_texts("use_cache", "tmpdir", "default_acl", "storage_class", "mime", "region", "cloudbox_id"),
-    *_texts("passwd_file", "credential_process", "credlib", "credlib_opts", "logfile", "instance_name"),
+    *_texts(
+        "passwd_file", "rrsa_endpoint", "credential_process", "credlib", "credlib_opts", "logfile", "instance_name"
+    ),
     Option("list_object_max_keys", Value.NUMBER, "list_object_max_keys"),
     Option("max_stat_cache_size", Value.NUMBER, "max_stat_cache_size"),
     Option("stat_cache_expire", Value.NUMBER, "stat_cache_expire"),

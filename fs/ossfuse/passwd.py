@@ -15,6 +15,7 @@ import stat
 import subprocess
 import threading
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -22,8 +23,19 @@ from typing import Protocol
 
 from ossfuse.options import MountOptions
 from ossfuse.profile import Profile
+from ossfuse.rrsa import Fetch, TokenExchange
 
-__all__ = ["ANONYMOUS", "DEFAULT_FILE", "Credentials", "CredentialsError", "Source", "Temporary", "load", "parse"]
+__all__ = [
+    "ANONYMOUS",
+    "DEFAULT_FILE",
+    "Credentials",
+    "CredentialsError",
+    "Source",
+    "Temporary",
+    "fetch_url",
+    "load",
+    "parse",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -104,9 +116,21 @@ class Temporary:
             return self._known
 
 
-def load(options: MountOptions, profile: Profile, environment: Mapping[str, str]) -> Source:
+def fetch_url(method: str, url: str, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
+    """A `Fetch` over sockets."""
+    request = urllib.request.Request(url, data=body or None, method=method, headers=dict(headers))
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return int(answer.status), bytes(answer.read())
+    except urllib.error.HTTPError as refusal:
+        with refusal:
+            return refusal.code, refusal.read()
+
+
+def load(options: MountOptions, profile: Profile, environment: Mapping[str, str], fetch: Fetch = fetch_url) -> Source:
     """The credentials of one mount, searched in ossfs's order: passwd_file, environment, OSS_CREDENTIAL_FILE,
-    ~/.passwd-ossfs, /etc/passwd-ossfs; ram_role= and credential_process= come before all of them.
+    ~/.passwd-ossfs, /etc/passwd-ossfs; rrsa_endpoint=, ram_role= and credential_process= come before all of them.
+    fetch: asks STS and the metadata service.
 
     Raises CredentialsError. Source: get_access_keys (1.80.6), S3fsCred::InitialCredentials and CheckAllParams (1.91).
     """
@@ -120,8 +144,11 @@ def load(options: MountOptions, profile: Profile, environment: Mapping[str, str]
         if options.passwd_file or options.ram_role or options.use_session_token:
             raise CredentialsError(_EXCLUSIVE)
         return Temporary(lambda: _output(options.credential_process, environment), profile=profile, from_program=True)
+    if options.rrsa_endpoint:
+        exchange = TokenExchange(options.rrsa_endpoint, environment, fetch)
+        return Temporary(exchange.answer, profile=profile)
     if options.ram_role:
-        return Temporary(_Metadata(options, profile).answer, profile=profile)
+        return Temporary(_Metadata(options, profile, fetch).answer, profile=profile)
     if options.passwd_file:
         if not profile.passwd_keyed_entries and not _readable(options.passwd_file):
             raise CredentialsError("specified passwd_file is not readable.")
@@ -322,7 +349,8 @@ def _output(command: str, environment: Mapping[str, str]) -> str:
 class _Metadata:
     """ram_role=: a URL, the name of a role, or "auto" to ask the metadata service for the name, once."""
 
-    def __init__(self, options: MountOptions, profile: Profile) -> None:
+    def __init__(self, options: MountOptions, profile: Profile, fetch: Fetch) -> None:
+        self._ask = fetch
         self._role = options.ram_role
         self._with_token = profile.metadata_token and not options.disable_imdsv2
 
@@ -337,18 +365,18 @@ class _Metadata:
         if self._with_token:
             try:
                 lifetime = {TOKEN_TTL_HEADER: str(TOKEN_SECONDS)}
-                headers[TOKEN_HEADER] = _read_url(urllib.request.Request(TOKEN_URL, method="PUT", headers=lifetime))
-                return _read_url(urllib.request.Request(url, headers=headers))
+                headers[TOKEN_HEADER] = self._read("PUT", TOKEN_URL, lifetime)
+                return self._read("GET", url, headers)
             except OSError:
                 # As the original: without a token then.
                 headers = {}
-        return _read_url(urllib.request.Request(url, headers=headers))
+        return self._read("GET", url, headers)
 
-
-def _read_url(request: urllib.request.Request) -> str:
-    with urllib.request.urlopen(request, timeout=10) as answer:
-        body: bytes = answer.read()
-    return body.decode("utf-8", "replace")
+    def _read(self, method: str, url: str, headers: Mapping[str, str]) -> str:
+        status, body = self._ask(method, url, headers, b"")
+        if status != 200:
+            raise OSError(f"{method} {url}: HTTP {status}")
+        return body.decode("utf-8", "replace")
 
 
 def _fields(answer: str, separator: str) -> dict[str, str]:

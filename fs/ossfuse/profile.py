@@ -321,6 +321,9 @@ _OPTIONS_1917 = _OPTIONS_1916 | {"disable_imdsv2", "simulate_mtime_ns_with_crc64
 _OPTIONS_1919 = _OPTIONS_1917 | {"credential_process"}
 _OPTIONS_19110 = _OPTIONS_1919 | {"skip_clean_statcache_on_ro_flush"}
 
+# What the builds that ACK ships have besides, as far as it is modelled (source: the CSI driver gives it to them).
+_OPTIONS_ACK = _names("rrsa_endpoint")
+
 _SIGV1_NOTICE = (
     "[NOTICE] OSS signature V1 service will not be available {when}. "
     "It is recommended to mount with OSS signature V4:\n"
@@ -652,10 +655,13 @@ def without_defects(profile: Profile) -> Profile:
 
 
 def find(version: str, *, fixed: bool = False) -> Profile:
-    """The row of a release by its exact name ("1.91.3", also written "v1.91.3"); fixed: without its defects. Raises
-    UnknownVersion."""
+    """The row of a release by its exact name ("1.91.3", also written "v1.91.3"), or ACK's build of it ("1.91.3.ack");
+    fixed: without its defects. Raises UnknownVersion."""
+    name, _, build = version.removeprefix("v").partition(".ack")
     try:
-        row = PROFILES[version.removeprefix("v")]
+        row = PROFILES[name]
+        if version.endswith(f".ack{build}") and name != version.removeprefix("v"):
+            row = dataclasses.replace(row, name=f"{name}.ack{build}", options=row.options | _OPTIONS_ACK)
         return without_defects(row) if fixed else row
     except KeyError:
         raise UnknownVersion(f"unknown ossfs version {version!r}; known: {', '.join(PROFILES)}") from None
