@@ -168,12 +168,13 @@ class Content:
             except OSError:
                 m.cache.drop(entity.path)
                 raise
+            entity.forget()
         return written
 
     def _uploads_while_writing(self) -> bool:
-        # Mix upload, the default, switches max_dirty_data off (source: main).
+        # Whatever switches mix upload off switches max_dirty_data off (source: main; measured).
         options = self._m.options
-        return options.nomixupload or options.nocopyapi or options.norenameapi or options.nomultipart
+        return not (options.nomixupload or options.nocopyapi or options.norenameapi or options.nomultipart)
 
     def truncate(self, ctx: Context, path: str, size: int) -> None:
         """truncate(2) and, since libfuse 2 hands over the path only, ftruncate(2) (source: s3fs_truncate)."""
@@ -226,7 +227,7 @@ class Content:
         finally:
             kept = m.options.skip_clean_statcache_on_ro_flush and not handle.writable
             if m.profile.create_pins_entry and not kept:
-                m.cache.drop(path)
+                self._forget_attributes(path, entity)
 
     def fsync(self, path: str, fh: int, datasync: bool) -> None:
         m = self._m
@@ -237,7 +238,12 @@ class Content:
             if handle is not None and (handle.writable or not m.profile.entity_shared):
                 handle.entity.upload()
         finally:
-            m.cache.drop(path)
+            self._forget_attributes(path, handle.entity if handle is not None else None)
+
+    def _forget_attributes(self, path: str, entity: Entity | None) -> None:
+        """The server knows better now; of a file that it does not have nothing else is known."""
+        if entity is None or not entity.new or self._m.profile.failed_upload_hides_new_file:
+            self._m.cache.drop(path)
 
     def release(self, path: str, fh: int) -> None:
         """The last close of an open file description (source: s3fs_release)."""

@@ -127,6 +127,11 @@ class Entity:
             return self._dirty
         return self._new or self._pages.modified
 
+    @property
+    def new(self) -> bool:
+        """Whether the server does not have the file at all."""
+        return self._new
+
     def mark_new(self) -> None:
         """The file does not exist on the server yet; even empty it has to be uploaded."""
         self._new = True
@@ -288,6 +293,12 @@ class Entity:
             return False
         self._spool.clean()
         return self._spool.has_room(size)
+
+    def forget(self) -> None:
+        """Unchanged data make room; they can be fetched again."""
+        with self.lock:
+            if not self.modified:
+                self._forget()
 
     def _forget(self) -> None:
         """Unchanged data can be fetched again."""

@@ -243,6 +243,9 @@ WORDS: Mapping[str, Words] = {
     "multipart_size": Words(_FILES, _size("a part of an upload has {}")),
     "parallel_count": Words(_FILES, _plain("{} parts go out at a time")),
     "multireq_max": Words(_HTTP, _plain("{} HEADs of a listing go out at a time")),
+    "max_dirty_data": Words(
+        _FILES, _plain("a write uploads from {} bytes of unsaved data on", empty="a write never uploads")
+    ),
     "retries": Words(_HTTP, _plain("a request is tried {} times")),
     "retries_zero_allowed": Words(_OPTIONS, _either("accepts retries=0, and every request fails", "refuses retries=0")),
     "connect_timeout": Words(_HTTP, _seconds("gives up connecting after {}", "never gives up connecting")),
@@ -650,6 +653,13 @@ WORDS: Mapping[str, Words] = {
         _either(
             "a file that is open more than once and not uploaded cannot be made shorter",
             "a file that is open more than once can be made shorter",
+        ),
+    ),
+    "failed_upload_hides_new_file": Words(
+        _DEFECTS,
+        _either(
+            "a new file whose first upload failed is ENOENT while it is open",
+            "a new file whose first upload failed can be read while it is open",
         ),
     ),
     "read_forgets_shrink": Words(

@@ -75,7 +75,7 @@ WORDS: Mapping[str, str] = {
     "ensure_diskfree": "local disk space, in MB, that is left free; 0: parallel_count parts",
     "free_space_ratio": "the same in percent of the disk",
     "fake_diskfree": "free local disk space, in MB, that is reckoned with at most",
-    "max_dirty_data": "MB of unsaved data that make a write upload; works only without mix upload",
+    "max_dirty_data": "MB of unsaved data that make a write upload; -1: never, as with nomixupload",
     "retries": "attempts of a request",
     "connect_timeout": "seconds for a connection",
     "readwrite_timeout": "seconds without progress that end a transfer",

@@ -582,6 +582,7 @@ class _Parser:
             parallel_count=profile.parallel_count,
             multireq_max=profile.multireq_max,
             retries=profile.retries,
+            max_dirty_data=profile.max_dirty_data,
             connect_timeout=profile.connect_timeout,
             readwrite_timeout=profile.readwrite_timeout,
             default_acl=profile.default_acl,

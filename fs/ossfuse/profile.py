@@ -130,6 +130,7 @@ class Profile:
     retries_zero_allowed: bool = False  # 1.80: retries=0 is accepted and every request fails
     connect_timeout: float = 300.0
     readwrite_timeout: float = 120.0  # 1.80: 60
+    max_dirty_data: int | None = 5 * GIB  # so much not uploaded makes a write upload; 1.80: never
     singlepart_copy_limit: int = 512 * MIB  # 1.80: 5 GiB
     multipart_copy_size: int = 512 * MIB  # 1.80: 500 MB, not an option
     default_acl: str = ""  # 1.80: "private", sent on every PUT and POST
@@ -234,6 +235,8 @@ class Profile:
     path_truncate_ignored: bool = True  # 1.91: truncate(2) of a file nobody has open does nothing, measured
     # 1.91: a file that is open more than once and not uploaded can't be made shorter. Source: s3fs_truncate; measured
     dirty_shrink_ignored: bool = True
+    # 1.91: a new file whose first upload failed can't be looked up any more although it is open, measured
+    failed_upload_hides_new_file: bool = True
     # 1.91: a read that fetches a file as a whole forgets that it was made shorter. Source:
     # PageList::SetPageLoadedStatus; measured
     read_forgets_shrink: bool = True
@@ -360,6 +363,7 @@ _V1806 = Profile(
     retries=3,
     retries_zero_allowed=True,
     readwrite_timeout=60.0,
+    max_dirty_data=None,
     singlepart_copy_limit=5 * GIB,
     multipart_copy_size=500 * MIB,
     default_acl="private",
@@ -425,6 +429,7 @@ _V1806 = Profile(
     dirty_shrink_ignored=False,
     dirty_reopen_grows=False,
     read_forgets_shrink=False,
+    failed_upload_hides_new_file=False,
     link_refusal=LinkRefusal.EPERM,
     rename_stats_target=True,
     rename_updates_ctime=False,
@@ -631,6 +636,7 @@ DEFECTS = (
     Defect("error-cached-as-missing", "negative_cache_any_failure", right=False),
     Defect("refused-name-exists", "forbidden_head_exists", right=False),
     Defect("stale-rename", "rename_flushes_source", right=True),
+    Defect("failed-upload-hides", "failed_upload_hides_new_file", right=False),
     Defect("failed-upload-left", "aborts_failed_upload", right=True),
     Defect("old-directory-crash", "old_directory_metadata_crashes", right=False),
     Defect("cached-rename-zeros", "cached_rename_zero_fills", right=False),

@@ -414,12 +414,23 @@ def test_appending_keeps_the_content_type_in_1_80_only(ossfs, version, kept) -> 
     assert volume.object("README").content_type == kept
 
 
-def test_dirty_data_above_the_limit_is_uploaded_while_writing(ossfs) -> None:
+def test_dirty_data_above_the_limit_are_uploaded_while_writing(ossfs) -> None:
+    volume = ossfs("1.91.10", "-omax_dirty_data=50")
+    fh = volume.fs.create(ROOT, "/f", 0o100644, os.O_RDWR)
+    for number in range(51):
+        volume.fs.write(ROOT, "/f", fh, b"x" * MIB, number * MIB)
+    assert len(volume.body("f")) == 50 * MIB
+    assert volume.fs.read(ROOT, "/f", fh, 10, 50 * MIB - 5) == b"x" * 10
+    volume.fs.flush(ROOT, "/f", fh)
+    assert volume.body("f") == b"x" * 51 * MIB
+
+
+def test_without_mix_upload_nothing_is_uploaded_while_writing(ossfs) -> None:
     volume = ossfs("1.91.10", "-omax_dirty_data=50 -onomixupload")
     fh = volume.fs.create(ROOT, "/f", 0o100644, os.O_RDWR)
     for number in range(51):
         volume.fs.write(ROOT, "/f", fh, bytes(MIB), number * MIB)
-    assert len(volume.body("f")) == 50 * MIB
+    assert volume.object("f") is None
 
 
 def test_skipping_the_clean_up_keeps_the_entry_of_a_read_only_file(ossfs) -> None:
