@@ -13,7 +13,7 @@ from urllib.parse import quote
 from xml.etree.ElementTree import Element
 
 from osscloud.errors import OssError
-from osscloud.mirror import MIRROR_SCHEMA, Mirror, read_mirror
+from osscloud.mirrorrule import MIRROR_SCHEMA, Mirror, read_mirror
 from osscloud.operations.config import Leaf, Schema, boolean, number, one_of, text
 from osscloud.operations.metadata import invalid
 from osscloud.xml import child_text

@@ -16,7 +16,8 @@ from xml.etree.ElementTree import Element
 from osscloud.addressing import Address, split_target
 from osscloud.errors import OssError
 from osscloud.message import Deferred, Response
-from osscloud.mirror import Mirror, Origin, fetch
+from osscloud.mirror import Origin, fetch
+from osscloud.mirrorrule import Mirror
 from osscloud.operations.call import Call, Operation
 from osscloud.operations.config import boolean, configured, missing, one_of, text, xml
 from osscloud.operations.metadata import invalid

@@ -6,7 +6,7 @@ they do elsewhere is a line where it is done (`bucket.get_info` shows them). Tab
 
 from __future__ import annotations
 
-from osscloud import accessmonitor, encryption, lifecycle, referer, requestpayment, serverlog
+from osscloud import accessmonitor, encryption, lifecyclerule, referer, requestpayment, serverlog
 from osscloud.cors import CONFIGURATION as CORS
 from osscloud.operations.bucket import DEFAULT_RESOURCE_GROUP, resource_group_document
 from osscloud.operations.config import (
@@ -56,7 +56,7 @@ CONFIGURATIONS: tuple[Configuration, ...] = (
     WEBSITE,
     CORS,
     POLICY,
-    lifecycle.CONFIGURATION,
+    lifecyclerule.CONFIGURATION,
     serverlog.CONFIGURATION,
     referer.CONFIGURATION,
     encryption.CONFIGURATION,
