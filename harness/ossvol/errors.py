@@ -6,10 +6,12 @@ A failed expectation is no exception: it is a `Failure` in a `Result`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from osscluster.marks import Problem
+if TYPE_CHECKING:
+    from osscluster.marks import Problem
 
-__all__ = ["Problem", "ScenarioErrors", "UsageError"]
+__all__ = ["ScenarioErrors", "UsageError"]
 
 
 class ScenarioErrors(Exception):

@@ -14,8 +14,8 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from osscluster.marks import Problem
 from ossvol.causes import causes
-from ossvol.errors import Problem
 from ossvol.scenario import model
 from ossvol.scenario.document import Document, Path
 from ossvol.scenario.vocabulary import VersionRange, expectations, known_versions

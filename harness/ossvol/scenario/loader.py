@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path as FilePath
 
-from ossvol.errors import Problem, ScenarioErrors
+from osscluster.marks import Problem
+from ossvol.errors import ScenarioErrors
 from ossvol.scenario.document import Document, Path, parse
 from ossvol.scenario.lint import as_written, check
 from ossvol.scenario.model import Scenario
