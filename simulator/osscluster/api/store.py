@@ -296,8 +296,8 @@ class MemoryApi:
         if kind == "Pod":
             self.logs.drop(*key)
         self._version += 1
-        object["metadata"]["resourceVersion"] = str(self._version)
-        self._tell(WatchEvent("DELETED", object))
+        last = {**object, "metadata": {**object["metadata"], "resourceVersion": str(self._version)}}
+        self._tell(WatchEvent("DELETED", last))
 
     # Watching
 
