@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import yaml
 
-from osscluster.api import discovery, refusals
+from osscluster.api import discovery, protobuf, refusals
 from osscluster.api.kinds import Kind, by_plural
 from osscluster.api.objects import ApiError, KubeObject
 from osscluster.api.podlogs import LogStream, log_text
@@ -28,6 +28,7 @@ __all__ = ["Answer", "Endpoint", "KubeRequest", "LogStream", "Watch", "status_of
 
 _AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 _JSON = "application/json"
+_OPENAPI_V2 = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 _PATCHES: Mapping[str, PatchType] = {
     "application/json-patch+json": "json",
     "application/merge-patch+json": "merge",
@@ -96,6 +97,9 @@ class Endpoint:
                 return Answer(200, b"ok", "text/plain")
             case ["api" | "apis"]:
                 return self._discover(request, core=parts[0] == "api")
+            case ["openapi", "v2"]:
+                # kubectl asks for it about kinds that v3 does not have; an empty one says "not here either".
+                return Answer(200, b"", _OPENAPI_V2)
             case ["openapi", "v3"]:
                 return _answer(discovery.openapi_index())
             case ["openapi", "v3", *root]:
@@ -199,9 +203,15 @@ class Endpoint:
         """The object that a client sent, at home where its URL says. Fields that nobody knows are refused, warned about
         or dropped, as the client asks."""
         content_type = request.headers.get("content-type", _JSON).partition(";")[0].strip()
-        if content_type not in (_JSON, "application/yaml", "", *_APPLY):
+        if content_type == protobuf.CONTENT_TYPE:
+            try:
+                object = protobuf.decode(request.body)
+            except protobuf.ProtobufError as error:
+                raise refusals.bad_request(str(error)) from error
+        elif content_type in (_JSON, "application/yaml", "", *_APPLY):
+            object = _decoded(request.body)
+        else:
             raise _unsupported_media(content_type, (_JSON, "application/yaml"))
-        object = _decoded(request.body)
         kind = at.kind
         if not isinstance(object, dict):
             raise refusals.bad_request("couldn't get version/kind; json parse error: an object is expected")

@@ -37,7 +37,7 @@ __all__ = ["ApiServer"]
 _ADDRESS = "127.0.0.1"
 _TICK_SECONDS = 0.05
 _BODY_LIMIT = 3 * 1024 * 1024  # what the API server takes
-_CALLS = "GET", "POST", "PUT", "PATCH", "DELETE"
+_DISCOVERY = ("/api", "/apis", "/version")
 
 
 class ApiServer:
@@ -88,9 +88,11 @@ class ApiServer:
         self._stopping.set()
         with self.lock:
             self.lock.notify_all()
-        if self._server is not None:
-            self._server.shutdown()
-            self._server.end()
+        server, self._server = self._server, None
+        if server is None:
+            return
+        server.shutdown()
+        server.end()
         for thread in self._threads:
             thread.join()
         self._endpoint.close()
@@ -156,7 +158,7 @@ class ApiServer:
                 if request.method != "GET":
                     self._follow()
             except _Failed:
-                return self._broken()
+                return self._broken(request)
             return answer
 
     def authorised(self, header: str) -> bool:
@@ -185,7 +187,10 @@ class ApiServer:
             if deadline is not None and self._wall() >= deadline:
                 return
 
-    def _broken(self) -> Answer:
+    def _broken(self, request: KubeRequest) -> Answer | Watch | LogStream:
+        if request.path in _DISCOVERY or request.path.startswith("/openapi/"):
+            # Without these kubectl would not come to ask what the message is about.
+            return self._endpoint.answer(request)
         text = "".join(traceback.format_exception_only(self.error)).strip() if self.error else "unknown"
         error = ApiError("InternalError", 500, f"Internal error occurred: the cluster has failed: {text}")
         return Answer(500, json.dumps(status_of(error)).encode())
