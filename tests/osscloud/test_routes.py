@@ -49,6 +49,20 @@ def test_a_sub_resource_never_stands_for_nothing(client: Client, oss: OssService
     assert client.get("k").body == b"content"
 
 
+def test_a_hierarchical_namespace_is_not_promised(client: Client, oss: OssService) -> None:
+    client.put("k", b"content")
+    refused = [
+        client.send("PUT", "", headers={"x-oss-hns-status": "enabled"}, bucket="tree"),
+        client.send("PUT", "new", headers={"x-oss-rename-source": "k"}),
+        client.send("POST", "new", {"x-oss-rename": ""}, {"x-oss-rename-source": "k"}),
+        client.send("POST", "dir", {"x-oss-dir": ""}),
+        client.send("DELETE", "k", {"x-oss-delete": ""}),
+    ]
+    assert {(answer.status, answer.code) for answer in refused} == {(501, "NotImplemented")}
+    assert list(oss.store.buckets) == ["demo"]
+    assert list(oss.store.buckets["demo"].objects) == ["k"]
+
+
 def test_pages_have_parameters_of_any_name(client: Client) -> None:
     client.put("k", b"content")
     for param in ("style", "lifecycle", "location", "stat", "whatever"):

@@ -120,6 +120,8 @@ def _bucket_acl(call: Call, default: str) -> str:
 
 def create_bucket(call: Call) -> Response:
     """PUT /. The owner may repeat it with the same settings; anything else meets BucketAlreadyExists."""
+    if call.headers.get("x-oss-hns-status", "").lower() == "enabled":
+        raise OssError("NotImplemented", extras={"Header": "x-oss-hns-status"})
     acl = _bucket_acl(call, "")
     storage, redundancy = "Standard", "LRS"
     if len(call.request.body):

@@ -27,7 +27,7 @@ __all__ = [
     "object_acl",
     "object_headers",
     "parse_tagging",
-    "refuse_callback",
+    "refuse_extras",
     "request_tags",
     "storage_class",
 ]
@@ -155,8 +155,11 @@ def forbids_overwrite(headers: Mapping[str, str]) -> bool:
     return headers.get("x-oss-forbid-overwrite", "").lower() == "true"
 
 
-def refuse_callback(call: Call) -> None:
-    """Raises OssError NotImplemented: nobody would be called back."""
+def refuse_extras(call: Call) -> None:
+    """Raises OssError NotImplemented: nobody would be called back, and no bucket has a hierarchical namespace, in which
+    alone objects are renamed."""
+    if "x-oss-rename-source" in call.headers:
+        raise OssError("NotImplemented", "Rename is not implemented.", extras={"Header": "x-oss-rename-source"})
     if "x-oss-callback" in call.headers or "callback" in call.params:
         raise OssError("NotImplemented", "Callbacks are not implemented.", extras={"Header": "x-oss-callback"})
 

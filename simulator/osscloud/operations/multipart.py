@@ -16,7 +16,7 @@ from osscloud.operations.metadata import (
     invalid,
     object_acl,
     object_headers,
-    refuse_callback,
+    refuse_extras,
     request_tags,
     storage_class,
 )
@@ -188,7 +188,7 @@ def _all_parts(call: Call, upload: Upload) -> list[Part]:
 def complete_upload(call: Call) -> Response:
     """POST /key?uploadId=. Content stays in parts; the CRC is combined from theirs."""
     url_encoded = encoding(call)
-    refuse_callback(call)
+    refuse_extras(call)
     with call.store.lock:
         upload = _upload(call)
     everything = call.headers.get("x-oss-complete-all", "").lower() == "yes"

@@ -16,7 +16,7 @@ from osscloud.operations.metadata import (
     invalid,
     object_acl,
     object_headers,
-    refuse_callback,
+    refuse_extras,
     request_tags,
     storage_class,
 )
@@ -53,7 +53,7 @@ def put_object(call: Call) -> Response:
     if not _FOREIGN_CONDITIONS.isdisjoint(headers):
         name = next(name for name in headers if name in _FOREIGN_CONDITIONS)
         raise OssError("NotImplemented", status=400, extras={"Header": name})
-    refuse_callback(call)
+    refuse_extras(call)
     if len(call.request.body) > MAX_PUT_BYTES:
         raise OssError("EntityTooLarge", extras={"MaxSizeAllowed": str(MAX_PUT_BYTES)})
     bucket = call.bucket

@@ -24,7 +24,7 @@ from osscloud.operations.metadata import (
     invalid,
     object_acl,
     object_headers,
-    refuse_callback,
+    refuse_extras,
     request_tags,
     storage_class,
 )
@@ -194,7 +194,7 @@ def post_object(call: Call) -> Response:
     host = call.headers.get("host", call.config.endpoint)
     file_type = fields.get("x-oss-content-type") or fields.get("content-type") or form.file_type
     call.headers = {**_latin(form_headers(fields)), "content-type": file_type}
-    refuse_callback(call)
+    refuse_extras(call)
     if "callback" in fields:
         raise OssError("NotImplemented", "Callbacks are not implemented.", extras={"Header": "callback"})
     if len(form.body) > MAX_PUT_BYTES:
