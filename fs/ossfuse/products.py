@@ -125,8 +125,10 @@ def known_versions() -> list[str]:
 
 
 def product_of(version: str) -> Product:
-    """The product that a release belongs to ("2.0.7", also written "v2.0.7"). Raises UnknownVersion."""
+    """The product that a release belongs to ("2.0.7", also written "v2.0.7"; "1.91.3.ack" for ACK's build of one).
+    Raises UnknownVersion."""
+    name = version.removeprefix("v").partition(".ack")[0]
     for product in PRODUCTS:
-        if version.removeprefix("v") in product.versions:
+        if name in product.versions:
             return product
     raise UnknownVersion(f"unknown ossfs version {version!r}; known: {', '.join(known_versions())}")

@@ -364,11 +364,11 @@ def doctor(json: Json = False) -> None:
 
 @app.command()
 def explain(
-    product: Annotated[str, typer.Argument(metavar="ossfs", help="What to explain: ossfs.")],
+    product: Annotated[str, typer.Argument(metavar="ossfs|csi", help="What to explain.")],
     versions: Annotated[list[str], typer.Argument(metavar="V [V2]", help="One release, or two to compare.")],
     json: Json = False,
 ) -> None:
-    """Say in words what a release of ossfs does, or what changed between two releases."""
+    """Say in words what a release of ossfs or of the CSI driver does, or what changed between two releases."""
     from ossvol.explain import explain as explain_versions
 
     with _errors():

@@ -1,4 +1,4 @@
-"""`ossvol explain`: releases of ossfs in words.
+"""`ossvol explain`: releases of ossfs and of the CSI driver in words.
 
 Pure but for the arguments' check; any thread.
 """
@@ -21,29 +21,41 @@ __all__ = ["explain"]
 
 def explain(product: str, versions: Sequence[str], *, json: bool) -> str:
     """The text to print. Raises UsageError for a product or a release that is not known, and for more than two."""
+    from osscluster.csi.profile import UnknownCsiVersion
     from ossfuse.profile import UnknownVersion
 
-    if product != "ossfs":
-        raise UsageError(f'nothing is known of "{product}"; ossvol explain ossfs V, or ossvol explain ossfs V V2')
+    if product not in ("ossfs", "csi"):
+        raise UsageError(f'nothing is known of "{product}"; ossvol explain ossfs V [V2], or ossvol explain csi V [V2]')
     if not 1 <= len(versions) <= 2:
         raise UsageError("one release to explain, or two to compare")
+    asked = [version.removeprefix("v") for version in versions]
     try:
-        said, found, names = _explained([version.removeprefix("v") for version in versions])
-    except UnknownVersion as error:
+        said, found, names = _explained(asked) if product == "ossfs" else _explained_csi(asked)
+    except (UnknownVersion, UnknownCsiVersion) as error:
         raise UsageError(str(error)) from error
     if len(names) == 1:
         if json:
-            return _object(ossfs=names[0], statements=[dataclasses.asdict(one) for one in said])
-        return _sections(f"ossfs {names[0]}:", [(one.topic, [one.text]) for one in said])
+            return _object(**{product: names[0], "statements": [dataclasses.asdict(one) for one in said]})
+        return _sections(f"{product} {names[0]}:", [(one.topic, [one.text]) for one in said])
     if json:
         return _object(before=names[0], after=names[1], changes=[dataclasses.asdict(one) for one in found])
     if not found:
-        return f"Nothing that is known changed between ossfs {names[0]} and {names[1]}.\n"
+        return f"Nothing that is known changed between {product} {names[0]} and {names[1]}.\n"
     width = max(map(len, names))
     lines = [
         (one.topic, [f"{names[0]:{width}}  {one.before}", f"{names[1]:{width}}  {one.after}", ""]) for one in found
     ]
-    return _sections(f"From ossfs {names[0]} to {names[1]}:", lines)
+    return _sections(f"From {product} {names[0]} to {names[1]}:", lines)
+
+
+def _explained_csi(versions: Sequence[str]) -> tuple[list[Statement], list[Change], list[str]]:
+    """Likewise of the CSI driver. Raises UnknownCsiVersion."""
+    from osscluster.csi.explanation import changes, statements
+    from osscluster.csi.profile import find
+
+    rows = [find(version) for version in versions]
+    names = [row.name for row in rows]
+    return (statements(rows[0]), [], names) if len(rows) == 1 else ([], changes(*rows), names)
 
 
 def _explained(versions: Sequence[str]) -> tuple[list[Statement], list[Change], list[str]]:

@@ -9,6 +9,9 @@ import sys
 
 import pytest
 
+from ossvol.errors import UsageError
+from ossvol.explain import explain
+
 
 def ossvol(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
@@ -79,3 +82,20 @@ def test_holders_of_a_dead_mount_does_not_hang(oss_volume) -> None:
     path = volume.path
     volume.kill()
     assert "nobody has a file" in ossvol("holders", str(path)).stdout
+
+
+def test_two_releases_of_the_csi_driver_are_compared_in_words() -> None:
+    said = explain("csi", ["1.28.1", "v1.30.4"], json=False)
+    assert said.startswith("From csi 1.28.1 to 1.30.4:\n\nthe release\n")
+    assert "\n  1.28.1  FUSE Pods are in kube-system\n  1.30.4  FUSE Pods are in ack-csi-fuse\n" in said
+
+
+def test_one_release_of_the_csi_driver_is_told_as_json() -> None:
+    said = json.loads(explain("csi", ["1.24.11"], json=True))
+    assert said["csi"] == "1.24.10"
+    assert {"topic": "ossfs's options", "field": "read_only", "text": "never adds ro"} in said["statements"]
+
+
+def test_an_unknown_csi_driver_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(UsageError, match=r"nothing is known of CSI driver '1\.29\.0'; known: 1\.24\.3"):
+        explain("csi", ["1.29.0"], json=False)
