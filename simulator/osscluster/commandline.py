@@ -20,9 +20,10 @@ from ossfuse.products import Product
 __all__ = ["command_line", "write_keys"]
 
 
-def command_line(spec: VolumeSpec, product: Product, mountpoint: str, *, endpoint: str, keys: Path) -> list[str]:
+def command_line(spec: VolumeSpec, product: Product, mountpoint: str, *, endpoint: str, keys: Path | None) -> list[str]:
     """The arguments of the program: what the engine needs, -f, then the spec's options. Where those name an endpoint or
-    keys of their own, they replace the engine's. keys: of `write_keys`."""
+    keys of their own, they replace the engine's. keys: of `write_keys`, None
+    for a mount that is told of no such file."""
     return _FORMS[product.name].arguments(spec, mountpoint, endpoint, keys)
 
 
@@ -43,22 +44,22 @@ class _Form:
 
     file: str
     keys: Callable[[str], str]
-    arguments: Callable[[VolumeSpec, str, str, Path], list[str]]
+    arguments: Callable[[VolumeSpec, str, str, Path | None], list[str]]
 
 
-def _ossfs(spec: VolumeSpec, mountpoint: str, endpoint: str, passwd_file: Path) -> list[str]:
+def _ossfs(spec: VolumeSpec, mountpoint: str, endpoint: str, passwd_file: Path | None) -> list[str]:
     given = shlex.split(spec.options)
     target = spec.bucket if spec.path in ("", "/") else f"{spec.bucket}:{spec.path}"
     arguments = [target, mountpoint]
     if not any("url=" in option for option in given):
         arguments.append(f"-ourl={endpoint}")
     arguments += ["-o", "use_path_request_style"]
-    if not any("passwd_file=" in option for option in given):
+    if passwd_file is not None and not any("passwd_file=" in option for option in given):
         arguments += ["-o", f"passwd_file={passwd_file}"]
     return [*arguments, "-f", *given]
 
 
-def _ossfs2(spec: VolumeSpec, mountpoint: str, endpoint: str, config_file: Path) -> list[str]:
+def _ossfs2(spec: VolumeSpec, mountpoint: str, endpoint: str, config_file: Path | None) -> list[str]:
     given = from_mount_options(shlex.split(spec.options))
     arguments = ["mount", mountpoint, f"--oss_bucket={spec.bucket}"]
     if spec.path not in ("", "/"):
@@ -66,7 +67,7 @@ def _ossfs2(spec: VolumeSpec, mountpoint: str, endpoint: str, config_file: Path)
     if not any("oss_endpoint=" in option for option in given):
         # The bucket is part of the host's name always, and an address has no names below it.
         arguments += [f"--oss_endpoint={endpoint.replace('//127.0.0.1', '//localhost')}"]
-    if not {"-c", "--conf"} & {option.partition("=")[0] for option in given}:
+    if config_file is not None and not {"-c", "--conf"} & {option.partition("=")[0] for option in given}:
         arguments += ["-c", str(config_file)]
     if not any("log_dir=" in option for option in given):
         arguments.append("--log_dir=/dev/stdout")

@@ -3,8 +3,9 @@
 `serve` is the process's side, run by the spawner's child; `ContainerProcess` is the runner's side and implements
 `volume.Syscalls`. They talk over a socket pair: a length, then a marshalled tuple (both ends are this very file).
 
-The process keeps nothing of the volume open but what was asked for: its directory is "/", its standard streams are
-/dev/null. It has no mount namespace of its own. `ContainerProcess` is used from the runner's thread only.
+The process keeps nothing of the volume open but what was asked for: its directory is "/" (or the working directory of
+its container), its standard streams are /dev/null. What it sees of the file systems is `jail`'s business.
+`ContainerProcess` is used from the runner's thread only.
 """
 
 from __future__ import annotations
@@ -21,13 +22,14 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
+from osscluster import mounting
 from osscluster.errors import CallTimeout, EnvironmentMissing, ProcessDied
 from osscluster.volume import DirEntry, Stat
 
 if TYPE_CHECKING:
     from osscluster.spawner import Process
 
-__all__ = ["ContainerProcess", "become", "serve", "set_process_name"]
+__all__ = ["ContainerProcess", "IdentityRefused", "become", "serve", "set_process_name"]
 
 _PR_SET_NAME = 15
 _LENGTH = struct.Struct("=Q")
@@ -44,21 +46,28 @@ _KINDS = {0: "", 4: "directory", 8: "file", 10: "symlink"}
 _StatTuple = tuple[int, int, int, int, float, int, int, int, float, float]
 
 
+class IdentityRefused(OSError):
+    """This machine does not let the process have the ids it should have."""
+
+
 def set_process_name(name: str) -> None:
     """What ps, lsof and /proc/PID/comm call this process: the first 15 bytes of `name`."""
     _libc.prctl(_PR_SET_NAME, ctypes.c_char_p(os.fsencode(name)[:15]), 0, 0, 0)
 
 
 def become(uid: int, gid: int, groups: Sequence[int], umask: int) -> None:
-    """Gives this process its identity. Raises OSError where the machine does not allow it (EPERM without root, EINVAL
-    for an id that the user namespace does not map)."""
+    """Gives this process its identity. Raises IdentityRefused where the machine does not allow it (EPERM without root,
+    EINVAL for an id that the user namespace does not map)."""
     os.umask(umask)
-    if (uid, gid) != (os.geteuid(), os.getegid()) or sorted(groups) != sorted(set(os.getgroups()) - {gid}):
-        os.setgroups(list(groups))
-    if gid != os.getegid():
-        os.setresgid(gid, gid, gid)
-    if uid != os.geteuid():
-        os.setresuid(uid, uid, uid)
+    try:
+        if (uid, gid) != (os.geteuid(), os.getegid()) or sorted(groups) != sorted(set(os.getgroups()) - {gid}):
+            os.setgroups(list(groups))
+        if gid != os.getegid():
+            os.setresgid(gid, gid, gid)
+        if uid != os.geteuid():
+            os.setresuid(uid, uid, uid)
+    except OSError as error:
+        raise IdentityRefused(*error.args) from error
 
 
 def serve(connection: socket.socket, root: str, prepare: Callable[[], None]) -> None:
@@ -66,7 +75,8 @@ def serve(connection: socket.socket, root: str, prepare: Callable[[], None]) -> 
     try:
         prepare()
     except OSError as error:
-        _send(connection, (error.errno, str(error)))
+        report = (error.errno, error.strerror, error.filename, isinstance(error, IdentityRefused))
+        _send(connection, report)
         return
     _send(connection, (0, os.getpid()))
     calls = _Calls(root)
@@ -89,7 +99,7 @@ class _Calls:
         self._root = os.fsencode(root)
 
     def _path(self, path: str) -> bytes:
-        return self._root + b"/" + os.fsencode(path) if path else self._root
+        return self._root + b"/" + os.fsencode(path) if path else self._root or b"/"
 
     def stat(self, path: str) -> _StatTuple:
         return _stat_tuple(os.stat(self._path(path)))
@@ -205,6 +215,17 @@ class _Calls:
     def statvfs(self, path: str) -> tuple[int, ...]:
         return tuple(os.statvfs(self._path(path)))
 
+    def bind(self, source: str, target: str, flags: int) -> None:
+        os.stat(self._path(source))
+        mounting.bind(os.fsdecode(self._path(source)), os.fsdecode(self._path(target)))
+        mounting.remount_bind(os.fsdecode(self._path(target)), flags)
+
+    def remount_bind(self, target: str, flags: int) -> None:
+        mounting.remount_bind(os.fsdecode(self._path(target)), flags)
+
+    def umount(self, target: str, flags: int) -> None:
+        mounting.unmount(os.fsdecode(self._path(target)), flags)
+
 
 class ContainerProcess:
     """The runner's side of one container process; implements `volume.Syscalls`.
@@ -232,14 +253,22 @@ class ContainerProcess:
         self.process = process
         self.timeout = timeout
         self.last_reply = time.monotonic()
+        self.on_end: Callable[[], None] | None = None  # called once it has gone by `end`
         self._connection = connection
-        code, detail = self._exchange("start", None)
+        code, detail, *more = self._exchange("start", None)
         if code:
             self.end()
+            path, refused = more
+            if not refused:
+                raise OSError(code, detail, *(() if path is None else (path,)))
             raise EnvironmentMissing(
                 f"a container with uid {uid}, gid {gid}, groups {list(groups)} can't be started here: {detail}",
                 "run as root",
             )
+
+    def alive(self) -> bool:
+        """Whether the process runs."""
+        return self.process.poll() is None
 
     def kill(self) -> None:
         """SIGKILL without waiting: a process inside a call that ossfs does not answer is there until ossfs is gone."""
@@ -250,6 +279,8 @@ class ContainerProcess:
         """SIGKILL, and waits until the process has gone; safe to call twice."""
         self.process.end(signal.SIGKILL)
         self._connection.close()
+        if self.on_end is not None:
+            self.on_end()
 
     def _exchange(self, name: str, message: tuple[object, ...] | None) -> tuple[Any, ...]:
         if self._connection.fileno() < 0:
@@ -284,6 +315,19 @@ class ContainerProcess:
                 f"container {self.name} (pid {self.pid}) ended during {_call_text(name, message)}, exit code {code}"
             )
         return answer
+
+    def mount_bind(self, source: str, target: str, flags: int = 0) -> None:
+        """mount(2) with MS_BIND, then a remount with nothing but `flags`. Raises OSError; after EPERM from the remount
+        the mount is there."""
+        self._call("bind", source, target, flags)
+
+    def remount_bind(self, target: str, flags: int) -> None:
+        """The remount alone."""
+        self._call("remount_bind", target, flags)
+
+    def umount(self, target: str, flags: int = 0) -> None:
+        """umount2(2)."""
+        self._call("umount", target, flags)
 
     def _call(self, name: str, *arguments: object) -> Any:
         code, result = self._exchange(name, (name, *arguments))

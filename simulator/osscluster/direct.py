@@ -12,29 +12,25 @@ Used from the runner's thread only.
 from __future__ import annotations
 
 import errno
-import io
 import itertools
 import os
 import random
-import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from osscloud.clock import AdjustableClock, VirtualClock
+from osscloud.clock import VirtualClock
 from osscloud.faults import deliver
 from osscloud.message import Request, Response
 from osscloud.service import OssService
 from osscluster import leftovers
 from osscluster.cloud import Cloud
-from osscluster.commandline import command_line, write_keys
+from osscluster.directhost import DirectHost
+from osscluster.directmount import DirectMount
 from osscluster.errors import ProcessDied
 from osscluster.task import Task
-from osscluster.vfs import MountFlags, Vfs
-from osscluster.volume import Holder, MountFailed, VolumeSpec
-from ossfuse import config
-from ossfuse.products import PRODUCTS, Mountable, product_of
+from osscluster.volume import Holder, VolumeSpec
 
 __all__ = ["DirectEngine", "DirectVolume", "InProcessTransport"]
 
@@ -75,6 +71,7 @@ class DirectEngine:
         self.spool = _memory_spool()
         self.pids = itertools.count(_FIRST_PID)
         self.volumes: list[DirectVolume] = []
+        self._hosts: dict[str, DirectHost] = {}
 
     def mount(self, spec: VolumeSpec) -> DirectVolume:
         """Raises MountFailed with what the command would have printed."""
@@ -86,12 +83,25 @@ class DirectEngine:
         """Moves the time of the cloud and of every mount ahead."""
         self.clock.advance(seconds)
 
+    def host(self, name: str) -> DirectHost:
+        """The operating system of the node called `name`, made at the first call."""
+        known = self._hosts.get(name)
+        if known is None:
+            known = self._hosts[name] = DirectHost(self, name)
+        return known
+
     def forget(self, volume: DirectVolume) -> None:
         """Called by the volume when it has been unmounted."""
         self.volumes.remove(volume)
 
+    def forget_host(self, host: DirectHost) -> None:
+        """Called by the host when it has been closed."""
+        self._hosts.pop(host.name, None)
+
     def close(self) -> None:
         """Ends every volume of this engine; safe to call twice."""
+        for host in list(self._hosts.values()):
+            host.close()
         for volume in list(self.volumes):
             volume.discard()
         self.cloud.close()
@@ -105,16 +115,9 @@ class DirectVolume:
         self._engine = engine
         self._tasks: dict[str, Task] = {}
         self._mounted = False
-        self._version = spec.version or PRODUCTS[0].default
-        self._product = product_of(self._version)
-        self._directory = engine.run.new_directory("volume")
-        self.mountpoint = str(self._directory / "mnt")
-        try:
-            self._mount = self._prepare()
-            self._vfs = Vfs(self._mount.fs, clock=engine.clock, flags=self._flags(), mountpoint=self.mountpoint)
-        finally:
-            # ossfs looks at mount point and password file while it starts, and never again.
-            shutil.rmtree(self._directory)
+        self._mount = DirectMount(engine, spec)
+        self._vfs = self._mount.vfs
+        self.mountpoint = self._mount.mountpoint
         self._mounted = True
 
     def container(
@@ -143,13 +146,11 @@ class DirectVolume:
 
     def alive(self) -> bool:
         """Whether the ossfs process would run."""
-        return self._mounted and self._vfs.connected
+        return self._mounted and self._mount.alive()
 
     def kill(self) -> None:
         """As SIGKILL to the ossfs process: what was not uploaded is lost, every call answers ENOTCONN."""
-        self._vfs.disconnect()
-        # Uploads nothing; local data is gone with a process.
-        self._mount.fs.destroy(killed=True)
+        self._mount.kill()
 
     def update_passwd(self, passwd: str) -> None:
         """As a rewritten password file, which a running ossfs does not read again."""
@@ -169,61 +170,9 @@ class DirectVolume:
         """Ends the volume in whatever state it is."""
         for task in self._tasks.values():
             task.end()
-        if self.alive():
-            self._mount.fs.destroy()
+        self._mount.end()
         self._mounted = False
-        self._vfs.disconnect()
         self._engine.forget(self)
-
-    def _prepare(self) -> Mountable:
-        engine = self._engine
-        Path(self.mountpoint).mkdir()
-        product = self._product
-        keys = write_keys(self._directory, self.spec, product, engine.cloud)
-        stdout, stderr = io.StringIO(), io.StringIO()
-        mount = product.make(
-            command_line(self.spec, product, self.mountpoint, endpoint=engine.cloud.endpoint, keys=keys),
-            version=self._version,
-            fixed=self.spec.fixed,
-            environment={**config.environment(), **self.spec.environment},
-            clock=AdjustableClock(engine.clock),
-            mime_text=self.spec.mime_types,
-            stdout=stdout,
-            stderr=stderr,
-            transport=engine.transport,
-            rng=engine.rng,
-            # Closing a file of a disk takes milliseconds, which a fuzzer's steps would be made of.
-            spool=None if "tmpdir=" in self.spec.options else engine.spool,
-            on_fatal=self.kill,
-        )
-        code = mount.prepare()
-        if code is None:
-            code = mount.check_in_init() or None
-        if code is not None:
-            raise MountFailed(stderr.getvalue().strip("\n") or stdout.getvalue().strip("\n"), code)
-        return mount
-
-    def _flags(self) -> MountFlags:
-        mount = self._mount
-        given = _libfuse_options(mount)
-        big_writes = mount.max_write > 4096 or "big_writes" in given
-        return MountFlags(
-            uid=os.geteuid(),
-            gid=os.getegid(),
-            allow_other="allow_other" in given,
-            allow_root="allow_root" in given,
-            read_only="ro" in given,
-            umask=_number(given, "umask", 8),
-            show_uid=_number(given, "uid", 10),
-            show_gid=_number(given, "gid", 10),
-            hard_remove="hard_remove" in given,
-            permissions="default_permissions" in given,
-            inodes=self._product.inodes,
-            attr_timeout=float(given.get("attr_timeout", "1")),
-            entry_timeout=float(given.get("entry_timeout", "1")),
-            max_write=128 * 1024 if big_writes else 4096,
-            xattr=mount.xattr,
-        )
 
 
 def _memory_spool() -> str | None:
@@ -233,16 +182,3 @@ def _memory_spool() -> str | None:
     except FileNotFoundError:
         return None
     return _MEMORY if room.f_bavail * room.f_frsize >= _AMPLE and os.access(_MEMORY, os.W_OK) else None
-
-
-def _libfuse_options(mount: Mountable) -> dict[str, str]:
-    """What libfuse was given: name to value, "" for a switch."""
-    given = {}
-    for option in mount.libfuse_options:
-        name, _, value = {"-r": "ro"}.get(option, option).partition("=")
-        given[name] = value
-    return given
-
-
-def _number(given: dict[str, str], name: str, base: int) -> int | None:
-    return int(given[name], base) if name in given else None

@@ -10,11 +10,12 @@ business of kubelet and of the driver. Everything here is called from one thread
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from osscluster.volume import Holder, Syscalls
+from osscluster.volume import Holder, Syscalls, VolumeSpec
 
 __all__ = ["CommandResult", "ContainerMount", "ContainerSpec", "MountLine", "NodeHost", "OssfsProcess", "OssfsSpec"]
 
@@ -50,6 +51,19 @@ class OssfsSpec:
     mime_types: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
     fixed: bool = False
+
+    def as_volume(self) -> VolumeSpec:
+        """The same without where it is mounted, and with the cloud's own key where it has none."""
+        return VolumeSpec(
+            bucket=self.bucket,
+            path=self.path,
+            options=shlex.join(self.options),
+            version=self.version,
+            passwd=self.passwd or "",
+            mime_types=self.mime_types,
+            environment=self.environment,
+            fixed=self.fixed,
+        )
 
 
 class OssfsProcess(Protocol):

@@ -26,6 +26,7 @@ class Inode:
     are no longer right, which matters to stat(2) but not where the kernel needs the size only. read: the 128 KiB
     windows that were read since the last open. touched: pages that were written since then. bad: its type changed
     under the kernel. deleted_as: its path when it was unlinked while open. handles: the file system's, of its opens.
+    bound: bind mounts that begin here.
     """
 
     number: int
@@ -42,6 +43,7 @@ class Inode:
     open_count: int = 0
     hidden: bool = False
     bad: bool = False
+    bound: int = 0
     deleted_as: str | None = None
     handles: list[int] = field(default_factory=list)
 
@@ -60,7 +62,7 @@ class Inode:
 
     @property
     def in_use(self) -> bool:
-        return self.open_count > 0 or any(child.in_use for child in self.children.values())
+        return self.open_count > 0 or self.bound > 0 or any(child.in_use for child in self.children.values())
 
 
 @dataclass(slots=True, eq=False)

@@ -18,32 +18,26 @@ Used from the runner's thread only.
 from __future__ import annotations
 
 import errno
-import json
 import os
-import select
 import shutil
 import signal
-import socket
-import subprocess
 import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from osscluster import cloudprocess, leftovers, mounttable
-from osscluster.commandline import command_line, write_keys
 from osscluster.container import ContainerProcess
 from osscluster.errors import ClusterError, EnvironmentMissing
 from osscluster.holders import holders_below
+from osscluster.kernelhost import KernelHost
+from osscluster.ossfsmount import OssfsMount, age_kernel_caches
 from osscluster.spawner import Process, Spawner
-from osscluster.volume import Holder, MountFailed, VolumeSpec
-from ossfuse.products import PRODUCTS, product_of
+from osscluster.volume import Holder, VolumeSpec
 
 __all__ = ["KernelEngine", "KernelVolume"]
 
-_TICKS = 0.02  # what the kernel's clock rounds the life of its caches by
 _DEATH_SECONDS = 0.5  # a killed container that lives longer waits for an ossfs that does not answer
-_SETTLE_SECONDS = 0.1  # how long a real ossfs that fails in its init may answer calls before it is gone
 _LONGEST_REAL_WAIT = 5.0
 
 
@@ -60,12 +54,21 @@ class KernelEngine:
         self.cloud, self.clock = cloudprocess.start(self.spawner, timeout=call_timeout)
         self.ossfs = os.path.abspath(ossfs) if ossfs else None
         self.volumes: list[KernelVolume] = []
+        self._hosts: dict[str, KernelHost] = {}
 
     def mount(self, spec: VolumeSpec) -> KernelVolume:
         """Raises MountFailed with what the command printed; nothing is left then."""
         volume = KernelVolume(self, spec)
         self.volumes.append(volume)
         return volume
+
+    def host(self, name: str) -> KernelHost:
+        """The operating system of the node called `name`, made at the first call. Raises EnvironmentMissing without
+        the right to mount."""
+        known = self._hosts.get(name)
+        if known is None:
+            known = self._hosts[name] = KernelHost(self, name)
+        return known
 
     def advance(self, seconds: float) -> None:
         """Moves the time of the cloud and of every mount ahead. A real binary keeps the machine's time: up to 5 s are
@@ -81,13 +84,21 @@ class KernelEngine:
         self.clock.advance(seconds)
         for volume in self.volumes:
             volume.advance(seconds)
+        for host in self._hosts.values():
+            host.advance(seconds)
 
     def forget(self, volume: KernelVolume) -> None:
         """Called by the volume when it has been unmounted."""
         self.volumes.remove(volume)
 
+    def forget_host(self, host: KernelHost) -> None:
+        """Called by the host when it has been closed."""
+        self._hosts.pop(host.name, None)
+
     def close(self) -> None:
         """Ends every container, mount and process of this engine and removes its files; safe to call twice."""
+        for host in list(self._hosts.values()):
+            host.close()
         for volume in list(self.volumes):
             volume.discard()
         self.cloud.close()
@@ -100,14 +111,11 @@ class KernelVolume:
         self.spec = spec
         self._engine = engine
         self._directory = engine.run.new_directory("volume", mode=0o711)
-        self._control = str(self._directory / "control")
         self._containers: dict[str, ContainerProcess] = {}
-        self._version = (spec.version or PRODUCTS[0].default).removeprefix("v")
-        self._product = product_of(self._version)
         self._mountpoint = str(self._directory / "mnt")
         Path(self._mountpoint).mkdir()
         self._told = False
-        self._process: Process | None = None
+        self._ossfs: OssfsMount | None = None
         engine.run.add_mountpoint(self._mountpoint)
         try:
             self._start()
@@ -124,7 +132,7 @@ class KernelVolume:
     @property
     def pid(self) -> int:
         """Of the ossfs process."""
-        return self._started().pid
+        return self._started().process.pid
 
     def container(
         self, name: str, *, uid: int = 0, gid: int = 0, groups: Sequence[int] = (), umask: int = 0o022
@@ -148,17 +156,17 @@ class KernelVolume:
 
     def alive(self) -> bool:
         """Whether the ossfs process runs."""
-        return self._process is not None and self._process.poll() is None
+        return self._ossfs is not None and self._ossfs.alive()
 
     def kill(self) -> None:
         """SIGKILL to the ossfs process; returns when every call answers ENOTCONN."""
-        self._started().end(signal.SIGKILL)
-        self._age_kernel_caches(self._product.kernel_seconds)
+        self._started().process.end(signal.SIGKILL)
+        self._age_kernel_caches(self._started().product.kernel_seconds)
 
     def update_passwd(self, passwd: str) -> None:
         """Rewrites the password file, as an updated Secret does; the running ossfs process is not told."""
         self.spec = replace(self.spec, passwd=passwd)
-        write_keys(self._directory, self.spec, self._product, self._engine.cloud)
+        self._started().update_keys(self.spec)
 
     def unmount(self) -> None:
         """umount2(2), then waits for the end of the ossfs process and ends the containers.
@@ -172,7 +180,7 @@ class KernelVolume:
                 raise
             held = ", ".join(f"{h.command} (pid {h.pid}): {h.path or '.'}" for h in self.holders())
             raise OSError(errno.EBUSY, f"target is busy, held by {held}", self._mountpoint) from error
-        process = self._started()
+        process = self._started().process
         if process.wait(self._engine.call_timeout) is None:
             raise ClusterError(f"ossfs (pid {process.pid}) still runs {self._engine.call_timeout:g} s after umount")
         self._remove()
@@ -180,27 +188,13 @@ class KernelVolume:
 
     def advance(self, seconds: float) -> None:
         """Moves this mount's time ahead; the engine's `advance` calls it."""
-        if self.alive():
-            self.control({"do": "advance", "seconds": seconds})
+        if self._ossfs is not None:
+            self._ossfs.advance(seconds)
         self._age_kernel_caches(seconds)
 
     def control(self, request: dict[str, object]) -> dict[str, object]:
         """One request to the simulated mount's control socket. Raises ClusterError when it refuses."""
-        directory, name = os.path.split(self._control)
-        place = os.open(directory, os.O_PATH | os.O_DIRECTORY)
-        with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(self._engine.call_timeout)
-            try:
-                # Short enough for a socket's address, however long the state directory's path is.
-                connection.connect(f"/proc/self/fd/{place}/{name}")
-            finally:
-                os.close(place)
-            connection.sendall(json.dumps(request).encode() + b"\n")
-            with connection.makefile("rb") as lines:
-                answer: dict[str, object] = json.loads(lines.readline())
-        if not answer.get("ok"):
-            raise ClusterError(f"{self._mountpoint}: {request['do']} was refused: {answer}")
-        return answer
+        return self._started().control(request)
 
     def discard(self) -> None:
         """Ends the volume in whatever state it is."""
@@ -208,78 +202,16 @@ class KernelVolume:
         self._engine.forget(self)
 
     def _start(self) -> None:
-        engine = self._engine
-        keys = write_keys(self._directory, self.spec, self._product, engine.cloud)
-        arguments = command_line(self.spec, self._product, self._mountpoint, endpoint=engine.cloud.endpoint, keys=keys)
-        ready_read, ready_write = os.pipe()
-        with (
-            open(ready_read, "rb", buffering=0) as ready,
-            (self._directory / "stdout").open("w+b") as stdout,
-            (self._directory / "stderr").open("w+b") as stderr,
-        ):
-            with open(ready_write, "wb", buffering=0):
-                if engine.ossfs is None:
-                    self._process = engine.spawner.mount(
-                        arguments,
-                        version=self._version,
-                        program=self._product.name,
-                        control=self._control,
-                        clock_offset=engine.clock.offset,
-                        fixed=self.spec.fixed,
-                        mime_file=self._mime_file(),
-                        environment=self.spec.environment,
-                        stdout=stdout.fileno(),
-                        stderr=stderr.fileno(),
-                        ready=ready_write,
-                    )
-                else:
-                    self._process = engine.spawner.execute(
-                        engine.ossfs,
-                        [*arguments, *self._mime_option(engine.ossfs)],
-                        environment=self.spec.environment,
-                        stdout=stdout.fileno(),
-                        stderr=stderr.fileno(),
-                    )
-            answers = self._real_answers() if engine.ossfs else self._says_ready(ready.fileno())
-            if not answers:
-                code = self._process.wait(engine.call_timeout)
-                if code is None:
-                    raise ClusterError(f"ossfs did not mount {self._mountpoint} within {engine.call_timeout:g} s")
-                raise MountFailed(_text(stderr.fileno()) or _text(stdout.fileno()), code)
+        self._ossfs = OssfsMount(self._engine, self._directory, self.spec, self._mountpoint)
 
-    def _says_ready(self, ready: int) -> bool:
-        poller = select.poll()
-        poller.register(ready, select.POLLIN)
-        return bool(poller.poll(self._engine.call_timeout * 1000)) and os.read(ready, 1) == b"1"
-
-    def _real_answers(self) -> bool:
-        # A release that checks in its init has the mount visible before it knows; the first answer tells.
-        process = self._started()
-        deadline = time.monotonic() + self._engine.call_timeout
-        while not mounttable.is_mounted(self._mountpoint):
-            if process.wait(0.005) is not None or time.monotonic() > deadline:
-                return False
-        probe = self._engine.spawner.container(
-            "ossvol-probe",
-            self._mountpoint,
-            uid=os.geteuid(),
-            gid=os.getegid(),
-            groups=(),
-            umask=0o022,
-            timeout=self._engine.call_timeout,
-        )
-        try:
-            probe.stat("")
-        except OSError:
-            return False
-        finally:
-            probe.end()
-        return process.wait(_SETTLE_SECONDS) is None and mounttable.is_mounted(self._mountpoint)
-
-    def _started(self) -> Process:
-        if self._process is None:
+    def _started(self) -> OssfsMount:
+        if self._ossfs is None:
             raise ClusterError(f"{self._mountpoint} was never mounted")
-        return self._process
+        return self._ossfs
+
+    @property
+    def _process(self) -> Process | None:
+        return self._ossfs.process if self._ossfs is not None else None
 
     def _age_kernel_caches(self, seconds: float) -> None:
         if self._told:
@@ -287,11 +219,7 @@ class KernelVolume:
             last = time.monotonic()
         else:
             last = max((container.last_reply for container in self._containers.values()), default=0.0)
-        kept = self._product.kernel_seconds + _TICKS if self._product.kernel_seconds else 0.0
-        needed = kept if seconds >= 1 else min(seconds, kept)
-        remaining = min(needed, last + kept - time.monotonic())
-        if remaining > 0:
-            time.sleep(remaining)
+        age_kernel_caches(self._started().product.kernel_seconds, last, seconds)
 
     def _remove(self) -> None:
         for container in self._containers.values():
@@ -309,26 +237,3 @@ class KernelVolume:
         self._engine.run.forget_mountpoint(self._mountpoint)
         if not mounttable.is_mounted(self._mountpoint):
             shutil.rmtree(self._directory)
-
-    def _mime_file(self) -> str | None:
-        if self.spec.mime_types is None:
-            return None
-        path = self._directory / "mime.types"
-        path.write_text(self.spec.mime_types, encoding="utf-8")
-        return str(path)
-
-    def _mime_option(self, ossfs: str) -> list[str]:
-        file = self._mime_file()
-        if file is None:
-            return []
-        text = subprocess.run([ossfs, "--help"], capture_output=True, text=True, check=False, timeout=10).stdout
-        if "\n   mime " not in text:
-            raise EnvironmentMissing(
-                f"{ossfs} has no option mime=, it reads /etc/mime.types only", "run this without --ossfs"
-            )
-        return ["-o", f"mime={file}"]
-
-
-def _text(fd: int) -> str:
-    size = os.fstat(fd).st_size
-    return os.pread(fd, size, 0).decode("utf-8", "replace").strip("\n")

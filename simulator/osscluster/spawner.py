@@ -35,11 +35,12 @@ import threading
 import time
 import traceback
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import Any, ClassVar, NoReturn
 
-from osscluster import container, leftovers
+from osscluster import container, jail, leftovers
 from osscluster.errors import ClusterError, ProcessDied
 from osscluster.identity import ProcessIdentity
 from ossfuse.products import product_of
@@ -159,14 +160,25 @@ class Spawner:
         return self._spawn(request, [stdout, stderr, ready])
 
     def execute(
-        self, program: str, argv: Sequence[str], *, environment: Mapping[str, str], stdout: int, stderr: int
+        self,
+        program: str,
+        argv: Sequence[str],
+        *,
+        environment: Mapping[str, str],
+        stdout: int,
+        stderr: int,
+        name: str = "",
+        root: str = "",
     ) -> Process:
-        """Forks and executes a program; argv without its name."""
+        """Forks and executes a program; argv without its name. name: its argv[0], by default the program; root: a
+        directory that is its root, where `program` is looked for too."""
         request: dict[str, object] = {
             "do": "execute",
             "program": program,
+            "name": name or program,
             "argv": list(argv),
             "environment": dict(environment),
+            "root": root,
         }
         return self._spawn(request, [stdout, stderr])
 
@@ -180,8 +192,11 @@ class Spawner:
         groups: Sequence[int],
         umask: int,
         timeout: float,
+        confined: jail.Jail | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> container.ContainerProcess:
-        """Forks a container process for the tree at `root`. Raises EnvironmentMissing when it can't get its ids."""
+        """Forks a container process for the tree at `root` ("" for absolute paths), which sees the file systems as
+        `confined` says. Raises EnvironmentMissing when it can't get its ids, OSError when its mounts can't be made."""
         ours, theirs = socket.socketpair()
         request: dict[str, object] = {
             "do": "container",
@@ -191,6 +206,8 @@ class Spawner:
             "gid": gid,
             "groups": list(groups),
             "umask": umask,
+            "jail": asdict(confined or jail.Jail()),
+            "environment": dict(environment or {}),
         }
         with theirs:
             process = self._spawn(request, [theirs.fileno()])
@@ -393,7 +410,10 @@ def _run_mount(request: dict[str, Any], fds: list[int], spawner: int) -> int:
 def _run_program(request: dict[str, Any], fds: list[int], spawner: int) -> int:
     _die_with(spawner, signal.SIGTERM)
     _redirect(fds)
-    os.execve(request["program"], [request["program"], *request["argv"]], {**os.environ, **request["environment"]})
+    if request["root"]:
+        os.chroot(request["root"])
+        os.chdir("/")
+    os.execve(request["program"], [request["name"], *request["argv"]], {**os.environ, **request["environment"]})
 
 
 def _run_container(request: dict[str, Any], fds: list[int], spawner: int) -> int:
@@ -402,9 +422,19 @@ def _run_container(request: dict[str, Any], fds: list[int], spawner: int) -> int
         os.dup2(null, stream)
     os.close(null)
 
+    os.environ.update(request["environment"])
+    given = request["jail"]
+    given["mounts"] = [jail.JailMount(**item) for item in given["mounts"]]
+    confined = jail.Jail(**given)
+
+    def become() -> None:
+        container.become(request["uid"], request["gid"], request["groups"], request["umask"])
+
     def prepare() -> None:
         container.set_process_name(request["name"])
-        container.become(request["uid"], request["gid"], request["groups"], request["umask"])
+        # The runner may die while a mount of the node is waited for.
+        _die_with(spawner, signal.SIGKILL)
+        jail.prepare(confined, become)
         # The kernel forgets the parent-death signal when the ids change.
         _die_with(spawner, signal.SIGKILL)
 

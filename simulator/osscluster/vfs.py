@@ -25,6 +25,7 @@ import stat
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from copy import copy
 from dataclasses import dataclass, replace
 
 from osscloud.clock import Clock
@@ -67,27 +68,58 @@ class MountFlags:
     xattr: bool = False
 
 
+@dataclass(slots=True, eq=False)
+class _Superblock:
+    """What all mounts of one file system share."""
+
+    fs: FileSystem
+    last_number: int = 1
+    hidden_count: int = 0
+    connected: bool = True
+    read_only: bool = False
+
+
 class Vfs:
-    """One mounted volume as the kernel sees it."""
+    """One mounted file system as the kernel sees it."""
 
     def __init__(self, fs: FileSystem, *, clock: Clock, flags: MountFlags, mountpoint: str) -> None:
-        self._fs = fs
+        self._super = _Superblock(fs, read_only=flags.read_only)
         self._clock = clock
         self._flags = flags
         self._mountpoint = mountpoint
         self._root = Inode(1, None, "", Attributes(mode=stat.S_IFDIR | 0o700, uid=flags.uid, gid=flags.gid))
-        self._last_number = 1
-        self._hidden_count = 0
         self._groups: dict[int, frozenset[int]] = {}
-        self.connected = True
 
     def enrol(self, pid: int, groups: Sequence[int]) -> None:
         """A process begins. groups: its supplementary ones, which no request tells."""
         self._groups[pid] = frozenset(groups)
 
+    def bound(self, root: Inode, mountpoint: str, *, read_only: bool) -> Vfs:
+        """The same file system as a bind mount shows it: from `root` down, at another place, read-only or as it is."""
+        view = copy(self)
+        view._root = root
+        view._mountpoint = mountpoint
+        view._flags = replace(self._flags, read_only=read_only or self._super.read_only)
+        root.bound += 1
+        return view
+
+    @property
+    def connected(self) -> bool:
+        """Whether the file system's process lives."""
+        return self._super.connected
+
     def disconnect(self) -> None:
         """The ossfs process has died: ENOTCONN from now on, and nothing of what was cached."""
-        self.connected = False
+        self._super.connected = False
+
+    def same_file_system(self, other: Vfs) -> bool:
+        """Whether both are mounts of one file system."""
+        return self._super is other._super
+
+    @property
+    def root(self) -> Inode:
+        """Where this mount begins."""
+        return self._root
 
     @property
     def flags(self) -> MountFlags:
@@ -101,7 +133,7 @@ class Vfs:
         """The core, while its process lives."""
         if not self.connected:
             raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN))
-        return self._fs
+        return self._super.fs
 
     def _shown(self, attributes: Attributes) -> Attributes:
         # libfuse's set_stat.
@@ -193,8 +225,8 @@ class Vfs:
             fail(errno.EIO, parent.path.rstrip("/") + "/" + name)
         node = parent.children.get(name)
         if node is None or node.kind != kind:
-            self._last_number += 1
-            node = parent.children[name] = Inode(self._last_number, parent, name, attributes)
+            self._super.last_number += 1
+            node = parent.children[name] = Inode(self._super.last_number, parent, name, attributes)
         now = self._clock.now()
         node.attributes = attributes
         node.attributes_until = now + self._flags.attr_timeout
@@ -241,8 +273,8 @@ class Vfs:
         assert node.parent is not None
         parent, shown = node.parent, node.path[1:]
         for _ in range(10):
-            self._hidden_count += 1
-            name = f".fuse_hidden{node.number:08x}{self._hidden_count:08x}"
+            self._super.hidden_count += 1
+            name = f".fuse_hidden{node.number:08x}{self._super.hidden_count:08x}"
             path = parent.path.rstrip("/") + "/" + name
             if self._absent(context, path):
                 self.fs.rename(context, node.path, path)
@@ -379,7 +411,7 @@ class Vfs:
         return self.lookup(context, place.parent, place.name)
 
     def _up(self, node: Inode) -> Inode:
-        if node.parent is None:
+        if node is self._root or node.parent is None:
             fail(errno.ENOENT, "..")
         return node.parent
 
@@ -430,7 +462,7 @@ class Vfs:
         """unlink(2)."""
         place = self.place(context, path)
         if place.name in ("", ".", ".."):
-            fail(errno.EISDIR, path)
+            fail(errno.EISDIR if place.parent.kind == stat.S_IFDIR else errno.EBUSY, path)
         self.writable_mount(path)
         node = self.lookup(context, place.parent, place.name)
         if place.trailing_slash:
@@ -579,6 +611,11 @@ class Vfs:
         links = [0]
         if flags & os.O_CREAT:
             while True:
+                if not place.name and place.parent.kind == stat.S_IFREG:
+                    node = place.parent  # a bind mount of a file
+                    if flags & os.O_EXCL:
+                        fail(errno.EEXIST, path)
+                    break
                 if place.trailing_slash or (place.name in ("", ".", "..")):
                     fail(errno.EISDIR, path)
                 there = self.lookup_if_there(context, place.parent, place.name, force=bool(flags & os.O_EXCL))
@@ -683,11 +720,11 @@ class Vfs:
         if handle is not None:
             node.handles.remove(handle)
             with suppress(OSError):  # nobody waits for RELEASE's answer
-                self._fs.release(nobody, node.path, handle)
+                self._super.fs.release(nobody, node.path, handle)
         if node.hidden and not node.open_count:
             node.hidden = False
             try:
-                self._fs.unlink(nobody, node.path)
+                self._super.fs.unlink(nobody, node.path)
             finally:
                 self._drop(node)
 

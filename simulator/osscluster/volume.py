@@ -11,7 +11,10 @@ import errno
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from osscluster.host import NodeHost
 
 __all__ = ["DirEntry", "Engine", "Holder", "MountFailed", "Stat", "Syscalls", "Volume", "VolumeSpec", "errno_name"]
 
@@ -164,6 +167,10 @@ class Engine(Protocol):
 
     def mount(self, spec: VolumeSpec) -> Volume:
         """Raises MountFailed."""
+        ...
+
+    def host(self, name: str) -> NodeHost:
+        """The operating system of the node called `name`, made at the first call; several share one cloud."""
         ...
 
     def advance(self, seconds: float) -> None:
