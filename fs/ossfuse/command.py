@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn, Protocol
 
 from ossfuse import config
+from ossfuse.mountprocess import Surroundings
 from ossfuse.products import Product, product_of
 from ossfuse.profile import DEFAULT_VERSION, UnknownVersion
 
@@ -41,7 +42,8 @@ def run(argv: Sequence[str] | None, name: str, *, only: Product | None = None) -
     except (UnknownVersion, MissingValue) as error:
         print(f"{name}: {error}", file=sys.stderr)
         return 2
-    mount = product.make(words, version=version, fixed=fixed, environment=environment, program=sys.argv[0] or name)
+    around = Surroundings(environment, program=sys.argv[0] or name)
+    mount = product.make(words, version=version, fixed=fixed, around=around)
     code = mount.prepare()
     if code is not None:
         return code

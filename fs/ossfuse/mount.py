@@ -21,22 +21,22 @@ import sys
 import syslog
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Protocol, TextIO, cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol, TextIO
 from urllib.parse import urlsplit
 
 from osscloud.clock import AdjustableClock
-from osscloud.message import Request, Response, Transport
+from osscloud.message import Transport
 from ossfuse import config
 from ossfuse.access import HostGroups
 from ossfuse.client import ObjectClient
-from ossfuse.entity import OpenFile, existing_directory
+from ossfuse.entity import existing_directory
 from ossfuse.errors import MountCheckFailed
 from ossfuse.filesystem import Context, OssFs
 from ossfuse.fuse_adapter import Adapter, LibfuseMissing, XattrAdapter, load_binding, serve
-from ossfuse.http_transport import HttpTransport, Sink
+from ossfuse.http_transport import HttpTransport
 from ossfuse.mime import MimeTable
+from ossfuse.mountprocess import CountingTransport, MountProcess, Surroundings, say_ready
 from ossfuse.options import (
     ILLEGAL_IN_BUCKET,
     MIB,
@@ -51,10 +51,9 @@ from ossfuse.passwd import CredentialsError, fetch_url, load
 from ossfuse.profile import CheckTime, CheckWording, Profile, find
 from ossfuse.utility import run as run_utility
 
-__all__ = ["Control", "Controlled", "CountingTransport", "Mount", "listed", "make", "run", "say_ready"]
+__all__ = ["Control", "Controlled", "Mount", "make", "run"]
 
 logger = logging.getLogger("ossfuse")
-logger.addHandler(logging.NullHandler())
 
 FSNAME = "ossfs"
 LIBFUSE_MISSING = 127  # what the dynamic linker's failure ends with
@@ -117,72 +116,25 @@ def run(
     return mount.serve(on_checked=lambda: say_ready(ready_fd), control=control)
 
 
-def say_ready(ready_fd: int | None) -> None:
-    """Tells who started the mount that it is there."""
-    if ready_fd is not None:
-        os.write(ready_fd, b"1")
-        os.close(ready_fd)
-
-
-def make(
-    argv: Sequence[str],
-    *,
-    version: str,
-    fixed: bool,
-    environment: Mapping[str, str],
-    program: str,
-    clock: AdjustableClock | None,
-    mime_text: str | None,
-    stdout: TextIO | None,
-    stderr: TextIO | None,
-    transport: Transport | None,
-    rng: random.Random | None,
-    spool: str | None,
-    on_fatal: Callable[[], None] | None,
-) -> Mount:
+def make(argv: Sequence[str], *, version: str, fixed: bool, around: Surroundings) -> Mount:
     """A `Mount` of the release `version`; for `ossfuse.products`. Raises UnknownVersion."""
     return Mount(
         argv,
         profile=find(version, fixed=fixed),
-        environment=environment,
-        program=program,
-        clock=clock,
-        mime_text=mime_text,
-        stdout=stdout,
-        stderr=stderr,
-        transport=transport,
-        rng=rng,
-        spool=spool,
-        on_fatal=on_fatal,
+        environment=around.environment,
+        program=around.program,
+        clock=around.clock,
+        mime_text=around.mime_text,
+        stdout=around.stdout,
+        stderr=around.stderr,
+        transport=around.transport,
+        rng=around.rng,
+        spool=around.spool,
+        on_fatal=around.on_fatal,
     )
 
 
-class CountingTransport:
-    """Passes requests on and counts them by HTTP method and by the file operation that caused them. Any thread."""
-
-    def __init__(self, transport: Transport) -> None:
-        self._transport = transport
-        self._lock = threading.Lock()
-        self._methods: Counter[str] = Counter()
-        self._operations: Counter[str] = Counter()
-        self.concurrent = bool(getattr(transport, "concurrent", False))
-        self.pours = bool(getattr(transport, "pours", False))
-
-    def send(self, request: Request, sink: Sink | None = None) -> Response:
-        with self._lock:
-            self._methods[request.method] += 1
-            self._operations[request.caller.operation if request.caller else "mount"] += 1
-        if sink is None:
-            return self._transport.send(request)
-        return cast(HttpTransport, self._transport).send(request, sink)
-
-    def counts(self) -> dict[str, dict[str, int]]:
-        """{"methods": {"HEAD": 3}, "operations": {"getattr": 3}}"""
-        with self._lock:
-            return {"methods": dict(self._methods), "operations": dict(self._operations)}
-
-
-class Mount:
+class Mount(MountProcess[OssFs]):
     """One mount, from its command line to its end.
 
     argv: without the program's name. environment: variables for the credentials. program: argv[0] as typed. clock: of
@@ -214,7 +166,7 @@ class Mount:
     ) -> None:
         self.profile = profile
         self._on_fatal = on_fatal or _die
-        self.clock = clock or AdjustableClock()
+        super().__init__(clock)
         self._argv = argv
         self._environment = environment
         self._program = program
@@ -226,10 +178,6 @@ class Mount:
         self._given_transport = transport
         self._rng = rng or random.Random()
         self._spool = spool
-        self._http: HttpTransport | None = None
-        self._transport: CountingTransport | None = None
-        self._fs: OssFs | None = None
-        self._log: logging.Handler | None = None
         self._log_level = profile.log_level
         self._exit_code = 0
         self._notice = ""
@@ -483,13 +431,6 @@ class Mount:
         return code or self._exit_code
 
     @property
-    def fs(self) -> OssFs:
-        """The file system; there once `prepare` has returned None."""
-        if self._fs is None:
-            raise RuntimeError("prepare() comes first")
-        return self._fs
-
-    @property
     def libfuse_options(self) -> tuple[str, ...]:
         """What libfuse is given behind -o."""
         return self.options.fuse_options
@@ -513,16 +454,6 @@ class Mount:
         if self.profile.check_time is not CheckTime.BEFORE_MOUNT:
             self._exit_code = self._check(self.fs, in_main=False)
         return self._exit_code
-
-    def close(self) -> None:
-        """Lets go of connections and log; `serve` and a refusal do so themselves. Safe to call twice."""
-        if self._http is not None:
-            self._http.close()
-        if self._log is not None:
-            logger.removeHandler(self._log)
-            logger.propagate = True
-            self._log.close()
-            self._log = None
 
     # --- log --------------------------------------------------------------------------------------------------------
 
@@ -572,47 +503,6 @@ class Mount:
                 file.write(text)
         except OSError as error:
             logger.error("Could not write the report about the cache: %s", error)
-
-    def advance(self, seconds: float) -> None:
-        """Moves this mount's time ahead: caches age, waits between attempts and time-outs end."""
-        self.clock.advance(seconds)
-        if self._http is not None:
-            self._http.advance(seconds)
-
-    # --- for the control socket -------------------------------------------------------------------------------------
-
-    def statistics(self) -> dict[str, object]:
-        """Requests sent, files open, seconds the clock is ahead."""
-        fs, transport = self._fs, self._transport
-        if fs is None or transport is None:
-            raise RuntimeError("prepare() comes first")
-        return {
-            "requests": transport.counts(),
-            "caches": fs.statistics(),
-            "open_files": len(fs.open_files()),
-            "clock_offset": self.clock.offset,
-        }
-
-    def open_files(self) -> list[dict[str, object]]:
-        """Path, pid, uid, command, dirty and size of every open file."""
-        if self._fs is None:
-            raise RuntimeError("prepare() comes first")
-        return listed(self._fs.open_files())
-
-
-def listed(files: Iterable[OpenFile]) -> list[dict[str, object]]:
-    """Open files as the control socket tells them: path, pid, uid, command, dirty and size."""
-    return [
-        {
-            "path": file.path,
-            "pid": file.pid,
-            "uid": file.uid,
-            "command": file.command,
-            "dirty": file.dirty,
-            "size": file.size,
-        }
-        for file in files
-    ]
 
 
 def _die() -> None:

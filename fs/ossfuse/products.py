@@ -7,15 +7,13 @@ A product is a row of `PRODUCTS`; who has a version in hand asks `product_of`. R
 from __future__ import annotations
 
 import importlib
-import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TextIO
+from typing import Protocol
 
-from osscloud.clock import AdjustableClock
-from osscloud.message import Transport
 from ossfuse import profile
 from ossfuse.fuse_adapter import FileSystem
+from ossfuse.mountprocess import Surroundings
 from ossfuse.ossfs2 import profile as ossfs2
 from ossfuse.profile import UnknownVersion
 
@@ -77,39 +75,9 @@ class Product:
     inodes: bool
     kernel_seconds: float
 
-    def make(
-        self,
-        argv: Sequence[str],
-        *,
-        version: str,
-        fixed: bool,
-        environment: Mapping[str, str],
-        program: str = "",
-        clock: AdjustableClock | None = None,
-        mime_text: str | None = None,
-        stdout: TextIO | None = None,
-        stderr: TextIO | None = None,
-        transport: Transport | None = None,
-        rng: random.Random | None = None,
-        spool: str | None = None,
-        on_fatal: Callable[[], None] | None = None,
-    ) -> Mountable:
-        """The mount that a command line asks for, not yet prepared; arguments as for `ossfuse.mount.Mount`."""
-        made: Mountable = importlib.import_module(self.module).make(
-            argv,
-            version=version,
-            fixed=fixed,
-            environment=environment,
-            program=program or self.name,
-            clock=clock,
-            mime_text=mime_text,
-            stdout=stdout,
-            stderr=stderr,
-            transport=transport,
-            rng=rng,
-            spool=spool,
-            on_fatal=on_fatal,
-        )
+    def make(self, argv: Sequence[str], *, version: str, fixed: bool, around: Surroundings) -> Mountable:
+        """The mount that a command line asks for, not yet prepared. Raises UnknownVersion."""
+        made: Mountable = importlib.import_module(self.module).make(argv, version=version, fixed=fixed, around=around)
         return made
 
 

@@ -16,6 +16,7 @@ from osscluster.commandline import command_line, write_keys
 from osscluster.vfs import MountFlags, Vfs
 from osscluster.volume import MountFailed, VolumeSpec
 from ossfuse import config
+from ossfuse.mountprocess import Surroundings
 from ossfuse.products import PRODUCTS, Mountable, product_of
 
 if TYPE_CHECKING:
@@ -107,11 +108,9 @@ class DirectMount:
 
     def _prepare(self, spec: VolumeSpec, arguments: Sequence[str]) -> Mountable:
         engine = self._engine
-        mount = self._product.make(
-            arguments,
-            version=self._version,
-            fixed=spec.fixed,
+        around = Surroundings(
             environment={**config.environment(), **spec.environment},
+            program=self._product.name,
             clock=AdjustableClock(engine.clock),
             mime_text=spec.mime_types,
             stdout=self._stdout,
@@ -122,6 +121,7 @@ class DirectMount:
             spool=None if "tmpdir=" in spec.options else engine.spool,
             on_fatal=self.kill,
         )
+        mount = self._product.make(arguments, version=self._version, fixed=spec.fixed, around=around)
         code = mount.prepare()
         if code is None:
             code = mount.check_in_init() or None

@@ -1,6 +1,6 @@
 """A mount process of ossfs2: what it does between its command line and the end of the mount.
 
-The counterpart of `ossfuse.mount`, with which it shares the FUSE loop, the counting transport and the control socket.
+The counterpart of `ossfuse.mount`, with which it shares the FUSE loop, the control socket and `MountProcess`.
 `Ossfs2Mount.prepare` reads options and credentials and makes the mount-time check; `serve` mounts and answers until the
 end; `run` does both, for a process forked from a warm parent.
 
@@ -26,8 +26,9 @@ from ossfuse import config
 from ossfuse.errors import MountCheckFailed
 from ossfuse.fuse_adapter import LibfuseMissing, serve
 from ossfuse.http_transport import HttpTransport
-from ossfuse.mount import LIBFUSE_MISSING, Control, CountingTransport, listed, say_ready
+from ossfuse.mount import LIBFUSE_MISSING, Control
 from ossfuse.mounted import Context
+from ossfuse.mountprocess import CountingTransport, MountProcess, Surroundings, say_ready
 from ossfuse.options import Answered, UsageError
 from ossfuse.ossfs2.client import Ossfs2Client
 from ossfuse.ossfs2.credentials import CredentialsMissing, load
@@ -77,40 +78,25 @@ def run(
     return mount.serve(on_mounted=lambda: say_ready(ready_fd), control=control)
 
 
-def make(
-    argv: Sequence[str],
-    *,
-    version: str,
-    fixed: bool,
-    environment: Mapping[str, str],
-    program: str,
-    clock: AdjustableClock | None,
-    mime_text: str | None,
-    stdout: TextIO | None,
-    stderr: TextIO | None,
-    transport: Transport | None,
-    rng: random.Random | None,
-    spool: str | None,
-    on_fatal: Callable[[], None] | None,
-) -> Ossfs2Mount:
-    """An `Ossfs2Mount` of the release `version`; for `ossfuse.products`. fixed, mime_text, spool and on_fatal mean
-    nothing to it. Raises UnknownVersion."""
-    del fixed, mime_text, spool, on_fatal
+def make(argv: Sequence[str], *, version: str, fixed: bool, around: Surroundings) -> Ossfs2Mount:
+    """An `Ossfs2Mount` of the release `version`; for `ossfuse.products`. fixed means nothing to it. Raises
+    UnknownVersion."""
+    del fixed
     return Ossfs2Mount(
         argv,
         profile=find(version),
-        environment=environment,
-        program=program,
-        clock=clock,
-        stdout=stdout,
-        stderr=stderr,
-        transport=transport,
-        rng=rng,
-        told=transport is not None,
+        environment=around.environment,
+        program=around.program,
+        clock=around.clock,
+        stdout=around.stdout,
+        stderr=around.stderr,
+        transport=around.transport,
+        rng=around.rng,
+        told=around.transport is not None,
     )
 
 
-class Ossfs2Mount:
+class Ossfs2Mount(MountProcess[Ossfs2]):
     """One mount, from its command line to its end.
 
     argv: without the program's name. environment: variables for the credentials. program: argv[0] as typed. clock: of
@@ -136,7 +122,7 @@ class Ossfs2Mount:
         told: bool = False,
     ) -> None:
         self.profile = profile
-        self.clock = clock or AdjustableClock()
+        super().__init__(clock)
         self._argv = argv
         self._environment = environment
         self._program = program
@@ -145,10 +131,6 @@ class Ossfs2Mount:
         self._given_transport = transport
         self._rng = rng or random.Random()
         self._told = told
-        self._http: HttpTransport | None = None
-        self._transport: CountingTransport | None = None
-        self._fs: Ossfs2 | None = None
-        self._log: logging.Handler | None = None
 
     # --- before the mount -------------------------------------------------------------------------------------------
 
@@ -319,27 +301,10 @@ class Ossfs2Mount:
         named = [f"{name}={0.0 if self._told else seconds:g}" for name, seconds in timeouts.items()]
         return (*options.fuse_options, *named, *(["nonempty"] if options.nonempty else []))
 
-    @property
-    def fs(self) -> Ossfs2:
-        """The file system; there once `prepare` has returned None."""
-        if self._fs is None:
-            raise RuntimeError("prepare() comes first")
-        return self._fs
-
     def check_in_init(self) -> int:
         """Nothing is checked once the mount is there; 0."""
         self.fs.start()
         return 0
-
-    def close(self) -> None:
-        """Lets go of connections and log; `serve` and a refusal do so themselves. Safe to call twice."""
-        if self._http is not None:
-            self._http.close()
-        if self._log is not None:
-            logger.removeHandler(self._log)
-            logger.propagate = True
-            self._log.close()
-            self._log = None
 
     # --- log --------------------------------------------------------------------------------------------------------
 
@@ -375,25 +340,3 @@ class Ossfs2Mount:
         logger.addHandler(handler)
         logger.propagate = False
         logger.setLevel(logging.DEBUG if self.options.log_level == "debug" else logging.INFO)
-
-    # --- for the control socket -------------------------------------------------------------------------------------
-
-    def advance(self, seconds: float) -> None:
-        """Moves this mount's time ahead."""
-        self.clock.advance(seconds)
-        if self._http is not None:
-            self._http.advance(seconds)
-
-    def statistics(self) -> dict[str, object]:
-        """Requests sent, inodes known, files open, seconds the clock is ahead."""
-        assert self._transport is not None
-        return {
-            "requests": self._transport.counts(),
-            "caches": self.fs.statistics(),
-            "open_files": len(self.fs.open_files()),
-            "clock_offset": self.clock.offset,
-        }
-
-    def open_files(self) -> list[dict[str, object]]:
-        """Path, pid, uid, command, dirty and size of every open file."""
-        return listed(self.fs.open_files())
