@@ -14,6 +14,7 @@ import yaml
 
 from ossvol.causes import causes
 from ossvol.discovery import find_files
+from ossvol.observation import Observation, compare
 from ossvol.scenario import LoadedScenario, load, load_all, loads
 from ossvol.scenario.model import STEP_MODELS, Expect, Step
 from ossvol.scenario.schema import render, schema
@@ -183,6 +184,22 @@ def test_the_default_release_is_chosen_where_it_fits_and_the_newest_otherwise() 
     assert choose("<=1.80.7") == "1.80.7"
     assert choose(">1.91.3") == "1.91.10"
     assert choose("<1.80") is None
+
+
+def test_a_range_is_about_one_product() -> None:
+    assert VersionRange.parse(">=2.0.6").choose(known_versions(), preferred="1.91.3") == "2.0.7"
+    assert not VersionRange.parse(">=1.91.1").holds("2.0.7")
+    assert not VersionRange.parse("!=1.88").holds("2.0.7")
+    assert not VersionRange.parse("<=2.0.7").holds("1.91.10")
+
+
+@pytest.mark.parametrize(("errno", "met"), [("EPERM", True), ("ENOSYS", True), ("ENOTSUP", False), ("", False)])
+def test_one_of_several_errnos_may_be_expected(errno: str, met: bool) -> None:
+    expect = Expect.model_validate({"errno": ["EPERM", "ENOSYS"]})
+    found = compare(expect, Observation(errno=errno))
+    assert (found == []) is met
+    if not met:
+        assert found[0].expected == "EPERM (Operation not permitted) or ENOSYS (Function not implemented)"
 
 
 def test_the_operations_that_can_be_expected_are_those_that_the_cloud_logs() -> None:

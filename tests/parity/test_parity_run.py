@@ -15,7 +15,7 @@ from ossfuse import profile
 from ossvol.errors import UsageError
 from ossvol.exit_codes import ExitCode
 from ossvol.parity import differences, document
-from ossvol.parity.command import Finding, Report
+from ossvol.parity.command import Finding, Report, compare_binary
 from ossvol.parity.comparison import Difference
 from ossvol.parity.differences import Known
 from ossvol.parity.generator import PER_MOUNT, generate, options_for
@@ -201,3 +201,11 @@ def test_the_pages_are_made_of_the_data() -> None:
     remedy = "run: python -m ossvol.parity.document"
     assert (DOCS / "parity.md").read_text("utf-8") == document.parity_page(), remedy
     assert (DOCS / "permissions.md").read_text("utf-8") == document.permissions_page(), remedy
+
+
+def test_ossfs_2_is_refused_because_the_sequences_are_not_its_own(tmp_path: Path) -> None:
+    binary = tmp_path / "ossfs2"
+    binary.write_text("#!/bin/sh\necho 'Version ID: 2.0.7 '\n")
+    binary.chmod(0o755)
+    with pytest.raises(UsageError, match=r"for 2\.0\.7 parity is not modelled"):
+        compare_binary(ossfs=str(binary))

@@ -239,6 +239,7 @@ def compare_binary(
 
     Raises UsageError, EnvironmentMissing before anything has run."""
     from osscluster.engine import kernel_unavailable
+    from ossfuse import profile
     from ossvol.runner import version_of_binary
     from ossvol.scenario.vocabulary import known_versions
 
@@ -252,6 +253,8 @@ def compare_binary(
     version = version or version_of_binary(path)
     if version not in known_versions():
         raise UsageError(f"no simulated ossfs is {version}; --ossfs-version names one of {', '.join(known_versions())}")
+    if version not in profile.PROFILES:
+        raise UsageError(f"the sequences are ossfs 1.x's, for {version} parity is not modelled: docs/ossfs2.md")
     parts = set(only or PARTS)
     run = _Run(path, version, steps=steps, known=load())
     report = run.report
