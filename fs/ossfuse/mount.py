@@ -26,7 +26,7 @@ from typing import Protocol, TextIO
 from urllib.parse import urlsplit
 
 from osscloud.clock import AdjustableClock
-from osscloud.message import Transport
+from osscloud.message import Request, Transport
 from ossfuse import config
 from ossfuse.access import HostGroups
 from ossfuse.client import ObjectClient
