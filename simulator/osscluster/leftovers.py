@@ -33,7 +33,7 @@ from osscluster.config import state_base
 from osscluster.errors import EnvironmentMissing
 from osscluster.identity import ProcessIdentity, boot_id, pid_namespace
 
-__all__ = ["Run", "clean", "clean_dead_runs"]
+__all__ = ["Run", "clean", "clean_dead_runs", "living_runs"]
 
 _PREFIX = "run-"
 _END_SECONDS = 5.0  # how long a killed process may take to disappear
@@ -135,6 +135,11 @@ def clean_dead_runs(base: Path) -> list[Path]:
                 clean(directory)
             cleaned.append(directory)
     return cleaned
+
+
+def living_runs(base: Path) -> list[Path]:
+    """Directories of the runs below `base` whose process lives."""
+    return [directory for directory in sorted(base.glob(_PREFIX + "*")) if not _dead(directory.name)]
 
 
 def clean(directory: Path) -> None:

@@ -9,7 +9,6 @@ object of Kubernetes, K112 no such kind, K120 value of the wrong type, K130 refu
 
 from __future__ import annotations
 
-import copy
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +19,7 @@ from typing import Any
 from osscluster.api import defaults, schema, validation
 from osscluster.api.goyaml import plain_data
 from osscluster.api.kinds import KINDS, Kind, kind_of
-from osscluster.api.objects import KubeObject
+from osscluster.api.objects import KubeObject, copied
 from osscluster.api.refusals import FieldError
 from osscluster.marks import Marks, Path, Problem, compose
 
@@ -145,7 +144,7 @@ def _take(object: Any, marks: Marks, base: Path, result: Manifests) -> None:
 
 def _refused(object: KubeObject, kind: Kind) -> list[FieldError]:
     """What the API server says of it, apart from what depends on the cluster."""
-    trial: KubeObject = schema.normalised(copy.deepcopy(object), kind.name)
+    trial: KubeObject = schema.normalised(copied(object), kind.name)
     trial.setdefault("metadata", {})
     if "spec" in (schema.field_types(kind.name) or {}):
         trial.setdefault("spec", {})

@@ -7,10 +7,10 @@ types. Nothing here changes its arguments. Pure; any thread.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from osscluster.api.objects import copied
 from osscluster.api.refusals import bad_request
 from osscluster.api.schema import element, field_types
 
@@ -59,8 +59,8 @@ _DIRECTIVE = "$patch"
 def merge_patch(target: Any, patch: Any) -> Any:
     """RFC 7386: null removes, objects merge, everything else replaces."""
     if not isinstance(patch, Mapping):
-        return copy.deepcopy(patch)
-    result = copy.deepcopy(target) if isinstance(target, dict) else {}
+        return copied(patch)
+    result = copied(target) if isinstance(target, dict) else {}
     for key, value in patch.items():
         if value is None:
             result.pop(key, None)
@@ -76,20 +76,20 @@ def json_patch(target: Any, operations: Any) -> Any:
     """RFC 6902. Raises ApiError (400, or 422 for a `test` that fails and a path that is not there)."""
     if not isinstance(operations, list):
         raise bad_request("error decoding patch: a JSON patch is a list of operations")
-    document = copy.deepcopy(target)
+    document = copied(target)
     for operation in operations:
         try:
             name, path = operation["op"], _pointer(operation["path"])
             if name in ("move", "copy"):
-                value = copy.deepcopy(_at(document, _pointer(operation["from"])))
+                value = copied(_at(document, _pointer(operation["from"])))
                 if name == "move":
                     document = _remove(document, _pointer(operation["from"]))
                 document = _add(document, path, value)
             elif name == "add":
-                document = _add(document, path, copy.deepcopy(operation["value"]))
+                document = _add(document, path, copied(operation["value"]))
             elif name == "replace":
                 _at(document, path)
-                document = _add(_remove(document, path), path, copy.deepcopy(operation["value"]))
+                document = _add(_remove(document, path), path, copied(operation["value"]))
             elif name == "remove":
                 document = _remove(document, path)
             elif name == "test":
@@ -145,10 +145,10 @@ def strategic_patch(target: Any, patch: Mapping[str, Any], type: str) -> Any:
     """A strategic merge patch, with its directives ($patch, $retainKeys, $deleteFromPrimitiveList, $setElementOrder),
     on an object of a Go type. Raises ApiError."""
     if patch.get(_DIRECTIVE) == "replace":
-        return {key: copy.deepcopy(value) for key, value in patch.items() if key != _DIRECTIVE}
+        return {key: copied(value) for key, value in patch.items() if key != _DIRECTIVE}
     if patch.get(_DIRECTIVE) == "delete":
         return {}
-    result = copy.deepcopy(target) if isinstance(target, dict) else {}
+    result = copied(target) if isinstance(target, dict) else {}
     if (kept := patch.get(_RETAIN)) is not None:
         result = {key: value for key, value in result.items() if key in kept}
     known = field_types(type)
@@ -181,10 +181,10 @@ def _patched_list(items: list[Any], patch: list[Any], type: str, field: str, inn
         return _union(items, patch)
     merge_key = MERGE_KEYS.get((type, field))
     if merge_key is None:
-        return copy.deepcopy(patch)
+        return copied(patch)
     if any(isinstance(item, Mapping) and item.get(_DIRECTIVE) == "replace" for item in patch):
-        return [copy.deepcopy(item) for item in patch if item.get(_DIRECTIVE) != "replace"]
-    result = copy.deepcopy(items)
+        return [copied(item) for item in patch if item.get(_DIRECTIVE) != "replace"]
+    result = copied(items)
     for item in patch:
         if not isinstance(item, Mapping) or merge_key not in item:
             raise bad_request(f"map: {item!r} does not contain declared merge key: {merge_key}")
@@ -225,9 +225,9 @@ def apply_configuration(live: Any, last: Any, new: Any, type: str) -> Any:
     """What `kubectl apply` makes of an object of a Go type: fields of `last` (the configuration applied before, None
     for none) that `new` no longer has are removed, those of `new` are set, everything else stays as it is in `live`."""
     if not isinstance(new, Mapping):
-        return copy.deepcopy(new)
+        return copied(new)
     before = last if isinstance(last, Mapping) else {}
-    result = copy.deepcopy(live) if isinstance(live, dict) else {}
+    result = copied(live) if isinstance(live, dict) else {}
     for key in before:
         if key not in new:
             result.pop(key, None)
@@ -249,11 +249,11 @@ def _applied_list(
         return _union([item for item in live if item not in last or item in new], new)
     key = MERGE_KEYS.get(place)
     if key is None or not all(isinstance(item, Mapping) and key in item for item in new):
-        return copy.deepcopy(list(new))
+        return copied(list(new))
     names = [item[key] for item in new]
     dropped = {item.get(key) for item in last} - set(names)
     result = [apply_configuration(_named(live, key, item), _named(last, key, item), item, inner) for item in new]
-    result.extend(copy.deepcopy(item) for item in live if item.get(key) not in names and item.get(key) not in dropped)
+    result.extend(copied(item) for item in live if item.get(key) not in names and item.get(key) not in dropped)
     return result
 
 

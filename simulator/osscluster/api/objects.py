@@ -8,11 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
-__all__ = ["Api", "ApiError", "KubeObject", "ObjectReference", "WatchEvent"]
+__all__ = ["Api", "ApiError", "KubeObject", "ObjectReference", "WatchEvent", "copied"]
 
 KubeObject = dict[str, Any]
+
+T = TypeVar("T")
+
+
+def copied(value: T) -> T:
+    """A deep copy of plain data, several times as fast as `copy.deepcopy`."""
+    if isinstance(value, dict):
+        return {key: copied(item) for key, item in value.items()}  # type: ignore[return-value]
+    if isinstance(value, list):
+        return [copied(item) for item in value]  # type: ignore[return-value]
+    return value
 
 
 class ApiError(Exception):

@@ -19,7 +19,7 @@ from typing import Any
 
 from osscluster.api.quantity import Quantity, QuantityError
 
-__all__ = ["Finding", "element", "field_types", "findings", "normalised", "pruned"]
+__all__ = ["Finding", "dotted", "element", "field_types", "findings", "normalised", "pruned"]
 
 Path = tuple[str | int, ...]
 
@@ -32,21 +32,28 @@ _WORDS = {str: "string", bool: "bool", int: "number", float: "number", list: "ar
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """path: where; unknown: whether the kind has no such field (then `hint` is the nearest one, "" for none), otherwise
-    `message` is the decoder's error."""
+    """path: where; unknown: whether the kind has no such field, otherwise `message` is the decoder's error; type: Go
+    type of what holds it."""
 
     path: Path
     unknown: bool
     message: str
-    hint: str = ""
+    type: str
 
     @property
-    def dotted(self) -> str:
-        """ "spec.containers[0].image"."""
-        text = ""
-        for step in self.path:
-            text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
-        return text
+    def hint(self) -> str:
+        """The known field that an unknown one is nearest to; "" for none."""
+        lowered = {name.lower(): name for name in field_types(self.type) or ()}
+        close = get_close_matches(str(self.path[-1]).lower(), lowered, n=1, cutoff=0.75) if self.unknown else []
+        return lowered[close[0]] if close else ""
+
+
+def dotted(path: Path) -> str:
+    """ "spec.containers[0].image"."""
+    text = ""
+    for step in path:
+        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
+    return text
 
 
 @cache
@@ -80,9 +87,9 @@ def _look(value: Any, type: str, path: Path, struct: str, fields: tuple[str, ...
         if shown == "number" and type in ("int32", "int64"):
             shown = f"number {value}"
         go = f"Go struct field {struct}.{'.'.join(fields)}" if fields else "Go value"
-        yield Finding(path, False, f"json: cannot unmarshal {shown} into {go} of type {_go(type)}")
+        yield Finding(path, False, f"json: cannot unmarshal {shown} into {go} of type {_go(type)}", struct)
     elif (refusal := _unreadable(value, type)) is not None:
-        yield Finding(path, False, refusal)
+        yield Finding(path, False, refusal, struct)
     elif type.startswith("map[string]"):
         for key, item in value.items():
             yield from _look(item, element(type), (*path, key), struct, fields)
@@ -94,15 +101,7 @@ def _look(value: Any, type: str, path: Path, struct: str, fields: tuple[str, ...
             if key in known:
                 yield from _look(item, known[key], (*path, key), type, (*fields, key))
             else:
-                near = _nearest(key, known)
-                finding = Finding((*path, key), True, "", near)
-                yield Finding((*path, key), True, f'unknown field "{finding.dotted}"', near)
-
-
-def _nearest(key: str, known: Mapping[str, str]) -> str:
-    lowered = {name.lower(): name for name in known}
-    close = get_close_matches(key.lower(), lowered, n=1, cutoff=0.75)
-    return lowered[close[0]] if close else ""
+                yield Finding((*path, key), True, f'unknown field "{dotted((*path, key))}"', type)
 
 
 def _fits(value: Any, type: str) -> bool:

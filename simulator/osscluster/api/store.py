@@ -7,7 +7,6 @@ clients of it. Pure: time and randomness are arguments. One thread at a time (a 
 
 from __future__ import annotations
 
-import copy
 import json
 import random
 import uuid
@@ -20,7 +19,7 @@ from osscluster.api.events import EventCorrelator, Occurrence
 from osscluster.api.kinds import KINDS, Kind, kind_of
 from osscluster.api.logs import Logs
 from osscluster.api.merge import apply_configuration, json_patch, merge_patch, strategic_patch
-from osscluster.api.objects import KubeObject, ObjectReference, WatchEvent
+from osscluster.api.objects import KubeObject, ObjectReference, WatchEvent, copied
 from osscluster.api.ownership import FieldOwners
 
 __all__ = ["LAST_APPLIED", "MemoryApi", "timestamp"]
@@ -67,12 +66,12 @@ class MemoryApi:
 
     def get(self, kind: str, name: str, namespace: str = "") -> KubeObject:
         """Raises ApiError NotFound."""
-        return copy.deepcopy(self._stored(self._kind(kind), name, namespace))
+        return copied(self._stored(self._kind(kind), name, namespace))
 
     def find(self, kind: str, name: str, namespace: str = "") -> KubeObject | None:
         """Like `get`; None where there is none."""
         known = self._kind(kind)
-        return copy.deepcopy(self._objects[kind].get((namespace if known.namespaced else "", name)))
+        return copied(self._objects[kind].get((namespace if known.namespaced else "", name)))
 
     def list(self, kind: str, namespace: str = "", *, labels: str = "", fields: str = "") -> Sequence[KubeObject]:
         """namespace "": of every namespace; labels, fields: selectors as kubectl's -l and --field-selector. By
@@ -80,7 +79,7 @@ class MemoryApi:
         self._kind(kind)
         label_test, field_test = selectors.labels(labels), selectors.fields(fields, kind)
         return [
-            copy.deepcopy(object)
+            copied(object)
             for (where, _), object in sorted(self._objects[kind].items())
             if namespace in ("", where) and label_test(object) and field_test(object)
         ]
@@ -122,7 +121,7 @@ class MemoryApi:
             # What the service account controller does for each namespace.
             account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": name}}
             self.create(account)
-        return copy.deepcopy(new)
+        return copied(new)
 
     def update(self, object: KubeObject, *, dry_run: bool = False) -> KubeObject:
         """Replaces all but status; Conflict when it has a resourceVersion that is not the current one. Raises ApiError:
@@ -135,10 +134,10 @@ class MemoryApi:
         for key in _SERVER_METADATA:
             metadata.pop(key, None)
             if key in old["metadata"]:
-                metadata[key] = copy.deepcopy(old["metadata"][key])
+                metadata[key] = copied(old["metadata"][key])
         new.pop("status", None)
         if "status" in old:
-            new["status"] = copy.deepcopy(old["status"])
+            new["status"] = copied(old["status"])
         defaults.set_defaults(new)
         if not metadata.get("finalizers"):
             metadata.pop("finalizers", None)
@@ -148,14 +147,16 @@ class MemoryApi:
 
     def update_status(self, object: KubeObject, *, dry_run: bool = False) -> KubeObject:
         """Replaces status alone. Raises ApiError: NotFound (also for kinds without a status), Conflict, BadRequest."""
-        kind, new = self._taken(object)
+        # The rest may be whatever it is: it is not looked at.
+        parts = ("apiVersion", "kind", "metadata", "status")
+        kind, new = self._taken({key: object[key] for key in parts if key in object})
         metadata = new["metadata"]
         namespace = metadata.get("namespace") or "default" if kind.namespaced else ""
         old = self._stored(kind, metadata.get("name", ""), namespace)
         if not kind.status:
             raise refusals.bad_request(f"{kind.resource} have no status")
         self._check_version(kind, metadata, old)
-        changed = copy.deepcopy(old)
+        changed = copied(old)
         changed["status"] = new.get("status") or {}
         return self._replace(kind, (namespace, metadata["name"]), changed, old, dry_run=dry_run)
 
@@ -195,7 +196,7 @@ class MemoryApi:
         plain["metadata"].get("annotations", {}).pop(LAST_APPLIED, None)
         if kind.namespaced:
             plain["metadata"].setdefault("namespace", "default")
-        configuration = copy.deepcopy(plain)
+        configuration = copied(plain)
         configuration["metadata"].setdefault("annotations", {})
         text = json.dumps(configuration, separators=(",", ":"), sort_keys=True, ensure_ascii=False) + "\n"
         plain["metadata"].setdefault("annotations", {})[LAST_APPLIED] = text
@@ -267,7 +268,7 @@ class MemoryApi:
         if grace == 0 and not old["metadata"].get("finalizers") and kind != "Namespace":
             self.remove(kind, name, namespace)
             return
-        changed = copy.deepcopy(old)
+        changed = copied(old)
         metadata = changed["metadata"]
         before = metadata.get("deletionGracePeriodSeconds")
         if before is not None and grace >= before:
@@ -336,7 +337,7 @@ class MemoryApi:
         namespace = about.namespace or "default"
         told.name = told.name or f"{about.name}.{self._rng.getrandbits(64):016x}"
         if (known := self._objects["Event"].get((namespace, told.name))) is not None:
-            changed = copy.deepcopy(known)
+            changed = copied(known)
             changed.update(count=told.count, lastTimestamp=timestamp(now), message=told.message)
             self._replace(KINDS["Event"], (namespace, told.name), changed, known)
             return
@@ -452,7 +453,7 @@ class MemoryApi:
         if kind.generation and new.get("spec") != old.get("spec"):
             new["metadata"]["generation"] += 1
         if dry_run or new == old:
-            return copy.deepcopy(new)
+            return copied(new)
         self._write(kind, key, new, "MODIFIED")
         metadata = new["metadata"]
         if (
@@ -462,7 +463,7 @@ class MemoryApi:
             and kind.name != "Namespace"
         ):
             self.remove(kind.name, key[1], key[0])
-        return copy.deepcopy(new)
+        return copied(new)
 
     def _write(self, kind: Kind, key: tuple[str, str], object: KubeObject, type: Literal["ADDED", "MODIFIED"]) -> None:
         self._version += 1
