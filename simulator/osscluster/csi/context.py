@@ -5,7 +5,7 @@ Called from the thread that drives the timeline.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from osscluster.api.objects import Api, ApiError
@@ -48,7 +48,7 @@ class Context:
     launcher: Launcher
     account: str
     cluster: str
-    role: str = ""
+    role: Callable[[], str] = lambda: ""
     key: tuple[str, str] = ("", "")
     ossfs: str = ""
     updated: bool = False
@@ -68,7 +68,7 @@ class Context:
         spec = state.spec if state is not None else NodeSpec("controller")
         return Surroundings(
             region=spec.region if spec.metadata else "",
-            role=self.role if spec.metadata else "",
+            role=self.role() if spec.metadata else "",
             account=self.account if spec.metadata else "",
             cluster=self.cluster,
             key=self.key,

@@ -126,6 +126,7 @@ class Driver:
     # --- csi-plugin ---
 
     def _set_up(self, state: NodeState) -> None:
+        state.host.makedirs("/etc", 0o755)
         if state.spec.mlocate and state.host.read_file(updatedb.CONFIGURATION) is None:
             state.host.write_file("/etc/cron.daily/mlocate", "#!/bin/sh\nexec updatedb\n", 0o755)
             state.host.write_file(updatedb.CONFIGURATION, updatedb.DEFAULT_CONFIGURATION)
@@ -291,7 +292,7 @@ def make_driver(
     del rng
     profile = releases.find(version)
     gates = feature_gates or {}
-    role_arn = cloud.service.accounts.ram.directory.instance_roles.get("role", "")
+    ram = cloud.service.accounts.ram
     context = Context(
         profile=profile,
         api=api,
@@ -299,7 +300,7 @@ def make_driver(
         launcher=Launcher(timeline, cloud.endpoint, fixed),
         account=cloud.key.account,
         cluster=cluster_id,
-        role=role_arn.rpartition("/")[2],
+        role=lambda: str(ram.directory.instance_roles.get("role", "")).rpartition("/")[2],
         key=environment_key,
         ossfs=ossfs_version,
         updated=gates.get("UpdatedOssfsVersion", bool(profile.ossfs_gate)),

@@ -449,7 +449,6 @@ WORDS: Mapping[str, Words] = {
     "reclaim_policy_checked": Words(
         _CONTROLLER, _either("creates volumes with reclaim policy Retain only", "does not look at the reclaim policy")
     ),
-    "expand_volume": Words(_CONTROLLER, _either("answers ControllerExpandVolume", "cannot expand volumes")),
     "installer_retries": Words(
         _NODE, _either("retries the installation of ossfs", "tries to install ossfs once a start")
     ),

@@ -8,7 +8,7 @@ out. Called from the thread that drives the timeline.
 from __future__ import annotations
 
 import mimetypes
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -95,7 +95,7 @@ class Launcher:
                 bucket=bucket,
                 path=path or "/",
                 mountpoint=command.mountpoint,
-                options=self._words(command.options, spec),
+                options=self._words(command.options, spec, row.options),
                 endpoint=url if answer is Reach.CUSTOM else "",
                 passwd=command.passwd,
                 version=f"{row.name}.ack" if _asks_rrsa(command.options) else row.name,
@@ -105,7 +105,7 @@ class Launcher:
             )
         )
 
-    def _words(self, options: Sequence[str], spec: NodeSpec) -> list[str]:
+    def _words(self, options: Sequence[str], spec: NodeSpec, known: Set[str]) -> list[str]:
         words: list[str] = []
         for option in options:
             if option.startswith("-"):
@@ -116,9 +116,12 @@ class Launcher:
                 continue
             if name == _RRSA:
                 words += ["-o", f"{_RRSA}={self.endpoint if reach(value, spec) is Reach.ANSWERED else value}"]
-            elif name == "ram_role" and value.startswith(METADATA_ROLE_URL):
+            elif name == "ram_role" and (value.startswith(METADATA_ROLE_URL) or "://" not in value):
                 path = urlsplit(METADATA_ROLE_URL).path
                 words += ["-o", f"ram_role={self.endpoint}{path}{value.removeprefix(METADATA_ROLE_URL)}"]
+                if "disable_imdsv2" in known:
+                    # The cloud's metadata service gives out no tokens.
+                    words += ["-o", "disable_imdsv2"]
             else:
                 words += ["-o", option]
         return words

@@ -304,7 +304,6 @@ class CsiProfile:
     node_looked_up: bool = True  # ControllerPublishVolume: virtual-kubelet nodes are skipped
     delete_looks_up_volume: bool = True
     reclaim_policy_checked: bool = False
-    expand_volume: bool = True
 
     # --- the node ---
     installer_retries: bool = True  # of the ossfs package; 1.24 tries once
@@ -363,7 +362,6 @@ _V1243 = CsiProfile(
     unpublish=Unpublish.LEAVES_DIRECTORY,
     stage_unstage=False,
     node_looked_up=False,
-    expand_volume=False,
     installer_retries=False,
     updatedb_configured=False,
 )
