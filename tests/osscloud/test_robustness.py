@@ -266,6 +266,7 @@ def test_an_answer_that_nobody_reads_is_given_up(hasty: HttpServer, service: Oss
     service.admin.put("open", "big", b"x" * (32 << 20))
     with leaks(hasty), connect(hasty) as connection:
         connection.sendall(head("GET", "/open/big") * 20)
+        assert connection.recv(1) == b"H"  # the server has begun to answer
         deadline = time.monotonic() + 10
         while open_connections(hasty):
             assert time.monotonic() < deadline
