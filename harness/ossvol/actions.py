@@ -11,8 +11,12 @@ import os
 from collections.abc import Callable
 from functools import singledispatch
 
+from osscluster.api.kinds import KINDS
+from osscluster.api.objects import ApiError
 from osscluster.volume import MountFailed, Syscalls, errno_name
-from ossvol.environment import Environment, Handle, StepImpossible, content_of_size, default_content_type, walk
+from ossvol.cluster_observation import compare_cluster
+from ossvol.environment import Environment, Handle, content_of_size, default_content_type, walk
+from ossvol.errors import StepImpossible
 from ossvol.observation import ObjectSeen, Observation
 from ossvol.scenario import model
 
@@ -36,19 +40,28 @@ def observe(env: Environment, step: model.StepModel) -> Observation:
     mount that fails) is in the observation."""
     log = env.cloud.access_log
     mark = log.mark()
+    started = env.cloud.clock.now() if env.cluster is None else env.cluster.cluster.timeline.now()
     seen = Observation(
         object=lambda key: _object(env, key),
         holders=lambda: env.mounted(step.volume).holders(),
         container=env.container_of,
+        cluster=env.cluster,
     )
     try:
+        if env.cluster is not None:
+            env.cluster.cluster.timeline.synchronise()
         perform(step, env, seen)
+        if env.cluster is not None:
+            env.cluster.cluster.timeline.settle()
+    except ApiError as refusal:
+        seen.refused = str(refusal)
     except MountFailed as failure:
         seen.message, seen.returncode = failure.message, failure.returncode
     except OSError as error:
         if error.errno is None:
             raise
         seen.errno = errno_name(error.errno)
+    seen.seconds = (env.cloud.clock.now() if env.cluster is None else env.cluster.cluster.timeline.now()) - started
     seen.records = log.since(mark)
     return seen
 
@@ -194,7 +207,8 @@ def _(step: model.OpenStep, env: Environment, seen: Observation) -> None:
         raise StepImpossible(f'the handle "{step.handle}" is open already')
     process = _process(env, step)
     fd = process.open(step.open, _FLAGS[step.flags], step.mode if step.mode is not None else 0o666)
-    env.handles[step.handle] = Handle(process, fd, env.pick(step.volume).name, step.container)
+    volume = env.pick(step.volume).name if env.volumes else ""
+    env.handles[step.handle] = Handle(process, fd, volume, step.container)
 
 
 @perform.register
@@ -306,7 +320,10 @@ def _(step: model.UnmountStep, env: Environment, seen: Observation) -> None:
 
 @perform.register
 def _(step: model.KillStep, env: Environment, seen: Observation) -> None:
-    env.mounted(step.volume).kill()
+    if env.volumes:
+        env.mounted(step.volume).kill()
+    else:
+        env.in_cluster.kill_ossfs(step.volume or "")
 
 
 # --- the server, and everybody else ---------------------------------------------------------------------------------
@@ -381,7 +398,7 @@ def _(step: model.OriginDeleteStep, env: Environment, seen: Observation) -> None
 
 @perform.register
 def _(step: model.AdvanceStep, env: Environment, seen: Observation) -> None:
-    env.engine.advance(step.advance)
+    env.advance(step.advance)
 
 
 @perform.register
@@ -401,3 +418,76 @@ def _(step: model.FaultStep, env: Environment, seen: Observation) -> None:
             seconds=fault.seconds,
         )
     )
+
+
+# --- the cluster ----------------------------------------------------------------------------------------------------
+
+
+@perform.register
+def _(step: model.ApplyStep, env: Environment, seen: Observation) -> None:
+    env.in_cluster.cluster.apply(env.in_cluster.objects(step.apply))
+
+
+@perform.register
+def _(step: model.DeleteResourceStep, env: Environment, seen: Observation) -> None:
+    cluster = env.in_cluster.cluster
+    word, _, name = step.delete_resource.partition("/")
+    kind = env.in_cluster.kind(word)
+    if step.labels is None:
+        cluster.delete(kind, name, step.namespace, force=step.force)
+        return
+    namespace = step.namespace if KINDS[kind].namespaced else ""
+    for found in cluster.api.list(kind, namespace, labels=step.labels):
+        cluster.delete(kind, found["metadata"]["name"], namespace, force=step.force)
+
+
+@perform.register
+def _(step: model.ScaleStep, env: Environment, seen: Observation) -> None:
+    word, _, name = step.scale.partition("/")
+    kind = env.in_cluster.kind(word)
+    api = env.in_cluster.cluster.api
+    workload = api.get(kind, name, step.namespace)
+    workload["spec"]["replicas"] = step.replicas
+    api.update(workload)
+
+
+@perform.register
+def _(step: model.WaitStep, env: Environment, seen: Observation) -> None:
+    side = env.in_cluster
+    side.cluster.wait(lambda: not compare_cluster(step.expect, side), step.wait)
+
+
+@perform.register
+def _(step: model.RestartStep, env: Environment, seen: Observation) -> None:
+    pod, _, container = step.restart.partition("/")
+    env.in_cluster.cluster.restart_container(pod, container, step.namespace)
+
+
+@perform.register
+def _(step: model.RunStep, env: Environment, seen: Observation) -> None:
+    seen.returncode, seen.stdout = env.in_cluster.run(step.run, step.node, step.pod)
+
+
+@perform.register
+def _(step: model.CsiStep, env: Environment, seen: Observation) -> None:
+    env.in_cluster.cluster.upgrade_csi(step.csi)
+
+
+@perform.register
+def _(step: model.CreateKeyStep, env: Environment, seen: Observation) -> None:
+    env.create_key(step.create_key, step.secret)
+
+
+@perform.register
+def _(step: model.RamStep, env: Environment, seen: Observation) -> None:
+    env.set_up_ram(step.ram)
+
+
+@perform.register
+def _(step: model.InstallStep, env: Environment, seen: Observation) -> None:
+    env.in_cluster.install(step.install, step.node)
+
+
+@perform.register
+def _(step: model.UpdatedbStep, env: Environment, seen: Observation) -> None:
+    seen.stdout = env.in_cluster.updatedb(step.updatedb)

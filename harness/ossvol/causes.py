@@ -16,11 +16,13 @@ __all__ = ["Cause", "causes"]
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """id: "permission/mount-root"; section: the FAQ's own heading, in Chinese; title: the cause in English."""
+    """id: "permission/mount-root"; section: the FAQ's own heading, in Chinese; title: the cause in English; control:
+    whether a change is known that looks like a cure and is none."""
 
     id: str
     section: str
     title: str
+    control: bool = True
 
 
 @cache

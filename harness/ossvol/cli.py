@@ -62,6 +62,7 @@ def run(
         str, typer.Option(metavar="V", help="Simulated release; default: what each scenario asks for.")
     ] = "",
     fixed: Annotated[bool, typer.Option("--fixed", help="Leave out the defects of the simulated release.")] = False,
+    csi: Annotated[str, typer.Option(metavar="V", help="CSI driver; default: what each scenario asks for.")] = "",
     workers: Annotated[int, typer.Option("-n", min=1, metavar="N", help="Worker processes.")] = 1,
     junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write JUnit XML.")] = None,
     json: Json = False,
@@ -81,6 +82,7 @@ def run(
             ossfs=ossfs,
             ossfs_version=ossfs_version,
             fixed=fixed,
+            csi=csi,
             workers=workers,
             junit=junit,
             json=json,
@@ -92,6 +94,40 @@ def run(
 
 def _via(via: Via | None) -> Literal["kernel", "direct"] | None:
     return None if via is None else "kernel" if via is Via.kernel else "direct"
+
+
+@app.command()
+def repro(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Kubernetes manifests.")],
+    *,
+    given: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="What is in the bucket and how the nodes are, as under `given`.")
+    ] = None,
+    via: Annotated[Via | None, typer.Option(help="Default: kernel where it works, otherwise direct.")] = None,
+    ossfs: Annotated[str, typer.Option(metavar="PATH", help="A real ossfs binary instead of the simulated one.")] = "",
+    csi: Annotated[str, typer.Option(metavar="V", help="CSI driver.")] = "",
+    kubernetes: Annotated[str, typer.Option(metavar="V", help="Kubernetes release.")] = "",
+    json: Json = False,
+) -> None:
+    """Apply a user's manifests and show what he would see: Pods, events, mounts, what each container can do.
+
+    Exit codes: 0 everything works, 1 something does not, 2 usage or file error, 3 internal error, 4 environment
+    missing.
+    """
+    from ossvol.repro import reproduce
+    from ossvol.run_command import choose_via, known_csi
+
+    with _errors():
+        report = reproduce(
+            files,
+            given=given,
+            via=choose_via(_via(via), ossfs=ossfs),
+            csi=known_csi(csi),
+            kubernetes=kubernetes,
+            ossfs=ossfs,
+        )
+        print(report.as_json() if json else report.as_text(), flush=True)
+    raise typer.Exit(ExitCode.OK if report.well else ExitCode.FAILURES)
 
 
 @app.command()

@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import json
 import mimetypes
+import pathlib
 import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from osscluster import leftovers
 from osscluster.volume import Stat, Syscalls, Volume, VolumeSpec
+from ossvol.errors import StepImpossible
 from ossvol.hosting import website_document
 from ossvol.other_client import OtherClient
 from ossvol.scenario.model import (
+    ClusterGiven,
     ContainerSpec,
     Given,
     MirrorSpec,
@@ -30,20 +33,20 @@ from ossvol.scenario.model import (
 
 if TYPE_CHECKING:
     from osscloud.accounts import AccessKey, Policy
-    from osscluster.cloud import Cloud
-    from osscluster.volume import Engine
+    from osscloud.service import OssService
+    from osscluster.direct import DirectEngine
+    from osscluster.kernel import KernelEngine
+    from ossvol.cluster_side import ClusterSide
     from ossvol.origin import S3Bucket
 
-__all__ = ["Environment", "Handle", "MountedVolume", "StepImpossible", "content_of_size", "default_content_type"]
+__all__ = ["Environment", "Handle", "MountedVolume", "content_of_size", "default_content_type"]
 
+# The access key of a scenario with manifests that says no other: what its Secrets name.
+_KEY_ID, _KEY_SECRET = "LTAI5tOssvolExample", "OssvolExampleSecret"
 _PATTERN = b"0123456789abcdef" * 4096
 _CACHE = "{cache}"
 # Without the machine's own tables: a scenario must not depend on where it runs.
 _MIME = mimetypes.MimeTypes(filenames=())
-
-
-class StepImpossible(Exception):
-    """The step makes no sense where the scenario has come to (a mount that is mounted already). The text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +70,21 @@ class MountedVolume:
 
 class Environment:
     """engine: fresh, or clean from the last environment. version: the ossfs release of volumes that name none. fixed:
-    simulated releases without their defects, where a volume does not say otherwise."""
+    simulated releases without their defects, where a volume does not say otherwise. csi: release of the driver, "" for
+    the scenario's own; directory: of the scenario's file."""
 
-    def __init__(self, engine: Engine, cloud: Cloud, given: Given, version: str, *, fixed: bool = False) -> None:
+    def __init__(
+        self,
+        engine: KernelEngine | DirectEngine,
+        given: Given,
+        version: str,
+        *,
+        fixed: bool = False,
+        csi: str = "",
+        directory: pathlib.Path = pathlib.Path(),
+    ) -> None:
         self.engine = engine
-        self.cloud = cloud
+        self.cloud = cloud = engine.cloud
         self.given = given
         self.bucket = given.bucket.name
         self.handles: dict[str, Handle] = {}
@@ -81,6 +94,8 @@ class Environment:
         self._secret_wrong = given.credentials.secret == "wrong"
         accounts = cloud.service.accounts
         self._other_key = accounts.create_key()
+        if given.ram is not None:
+            self.set_up_ram(given.ram)
         self.key = self._new_key()
         cloud.admin.create_bucket(self.bucket, versioning=given.bucket.versioning or "")
         for entry in given.objects:
@@ -92,6 +107,7 @@ class Environment:
             self._host()
         if given.bucket.policy is not None:
             self.other_client.configure(self.bucket, "policy", json.dumps(given.bucket.policy).encode())
+        self._cluster = self._start_cluster(csi, directory)
         self.volumes = {
             name: MountedVolume(name, self._spec(volume, version)) for name, volume in self._given_volumes().items()
         }
@@ -100,8 +116,12 @@ class Environment:
 
     def _new_key(self) -> AccessKey:
         accounts = self.cloud.service.accounts
-        key = accounts.create_key()
         wanted = self.given.credentials
+        named = self.given.manifests is not None or self.given.cluster is not None
+        key = accounts.create_key(
+            id=wanted.id or (_KEY_ID if named else ""),
+            secret=wanted.access_key_secret or (_KEY_SECRET if named else ""),
+        )
         if wanted.policy is not None:
             accounts.set_policy(key.id, self._named_policy(wanted.policy))
         elif wanted.allow is not None or wanted.deny:
@@ -147,6 +167,17 @@ class Environment:
             mounted.spec = replace(mounted.spec, passwd=self._passwd())
             if mounted.volume is not None:
                 mounted.volume.update_passwd(mounted.spec.passwd)
+
+    def create_key(self, id: str, secret: str) -> None:
+        """One more key of the same user; the one in use stays what it is."""
+        self.cloud.service.accounts.create_key(id=id, secret=secret, account=self.key.account, user=self.key.user)
+
+    def set_up_ram(self, document: dict[str, Any]) -> None:
+        """Users, roles, policies, OIDC providers. Raises StepImpossible with what is wrong with the document."""
+        try:
+            self.cloud.install(_establish, document)
+        except ValueError as error:
+            raise StepImpossible(f"ram: {error}") from error
 
     def disable_key(self) -> None:
         self.cloud.service.accounts.disable(self.key.id)
@@ -233,8 +264,41 @@ class Environment:
 
     def close(self) -> None:
         """Removes what the environment has outside of its engine; safe to call twice."""
+        if self._cluster is not None:
+            self._cluster.close()
         if self._origin is not None:
             self._origin.close()
+
+    # --- the cluster ---
+
+    def _start_cluster(self, csi: str, directory: pathlib.Path) -> ClusterSide | None:
+        given = self.given
+        if given.cluster is None and given.manifests is None:
+            return None
+        from ossvol.cluster_side import ClusterSide
+
+        return ClusterSide(
+            self.engine, given.cluster or ClusterGiven(), directory=directory, csi=csi, fixed=self._fixed
+        )
+
+    @property
+    def cluster(self) -> ClusterSide | None:
+        """Where the scenario gives one."""
+        return self._cluster
+
+    @property
+    def in_cluster(self) -> ClusterSide:
+        """The linter has seen that there is one."""
+        if self._cluster is None:
+            raise StepImpossible('there is no cluster: add "manifests" or "cluster" to "given"')
+        return self._cluster
+
+    def advance(self, seconds: float) -> None:
+        """Moves the time of the cloud, of every mount and of the cluster."""
+        if self._cluster is not None:
+            self._cluster.cluster.advance(seconds)
+        else:
+            self.engine.advance(seconds)
 
     # --- volumes and containers ---
 
@@ -297,6 +361,8 @@ class Environment:
 
     def syscalls(self, volume: str | None, container: str, *, command: str = "") -> Syscalls:
         """The process of a container on a volume; `command`: a process of another name with the same identity."""
+        if self._cluster is not None and container not in self.given.containers and not self.volumes:
+            return self._cluster.syscalls(container, volume)
         spec = self._containers[container]
         process = self.mounted(volume).container(
             command or container, uid=spec.uid, gid=spec.gid, groups=tuple(spec.groups), umask=spec.umask
@@ -309,10 +375,18 @@ class Environment:
         return self._pids.get(pid, str(pid))
 
     def mount_all(self) -> None:
-        """Mounts what is not mounted yet. Raises MountFailed."""
+        """Mounts what is not mounted yet, applies the manifests. Raises MountFailed, ApiError."""
+        if self._cluster is not None and self.given.manifests is not None:
+            self._cluster.cluster.apply(self._cluster.objects(self.given.manifests))
         for name, mounted in self.volumes.items():
             if mounted.volume is None:
                 self.mount(name, None)
+
+
+def _establish(service: OssService, document: dict[str, Any]) -> object:
+    from osscloud.ram.document import establish
+
+    return establish(document, service.accounts)
 
 
 def content_of_size(size: int) -> bytes:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from osscluster.marks import Problem
 
-__all__ = ["ScenarioErrors", "UsageError"]
+__all__ = ["ScenarioErrors", "StepImpossible", "UsageError"]
 
 
 class ScenarioErrors(Exception):
@@ -24,3 +24,7 @@ class ScenarioErrors(Exception):
 
 class UsageError(Exception):
     """The command cannot be carried out as it was given: the text says what to write instead."""
+
+
+class StepImpossible(Exception):
+    """The step makes no sense where the scenario has come to (a mount that is mounted already). The text says why."""

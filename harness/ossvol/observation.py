@@ -13,12 +13,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from osscluster.volume import Stat
+from ossvol.cluster_observation import compare_cluster
+from ossvol.mismatch import Mismatch, differs
 from ossvol.scenario.model import EntryExpect, Expect, ObjectExpect
 from ossvol.scenario.values import Quantity, errno_code
 
 if TYPE_CHECKING:
     from osscloud.accesslog import LogRecord
     from osscluster.volume import Holder
+    from ossvol.cluster_side import ClusterSide
 
 __all__ = ["Mismatch", "ObjectSeen", "Observation", "compare", "request_line"]
 
@@ -51,7 +54,8 @@ class ObjectSeen:
 class Observation:
     """What one step showed. errno: name, "" for success. Fields that the verb does not show stay None. entries: name to
     its stat, or to its readdir type where nobody asked for more. object: looks one key up on the server. container: pid
-    of a holder to the name of the container."""
+    of a holder to the name of the container. refused: what the API server said; stdout: what a command printed;
+    seconds: of virtual time; cluster: where there is one."""
 
     errno: str = ""
     stat: Stat | None = None
@@ -65,29 +69,25 @@ class Observation:
     object: Callable[[str], ObjectSeen] = lambda key: ObjectSeen(absent=True)
     holders: Callable[[], Sequence[Holder]] = tuple
     container: Callable[[int], str] = str
-
-
-@dataclass(frozen=True, slots=True)
-class Mismatch:
-    """One expectation that was not met."""
-
-    expected: str
-    seen: str
+    refused: str = ""
+    stdout: str | None = None
+    seconds: float = 0.0
+    cluster: ClusterSide | None = None
 
 
 def compare(expect: Expect, seen: Observation) -> list[Mismatch]:
     """Every expectation that `seen` does not meet; a step without `errno` has to succeed."""
-    found = _errno(expect, seen)
+    found = _refused(expect, seen) or _errno(expect, seen)
     if found:
         return found  # nothing else can be judged
     found += _attributes(expect, seen)
     if expect.body is not None:
-        found += _differs("body", repr(expect.body), _text(seen.body), seen.body == expect.body.encode())
+        found += differs("body", repr(expect.body), _text(seen.body), seen.body == expect.body.encode())
     if expect.sha256 is not None and seen.body is not None:
         digest = hashlib.sha256(seen.body).hexdigest()
-        found += _differs("sha256", expect.sha256, digest, digest == expect.sha256.lower())
+        found += differs("sha256", expect.sha256, digest, digest == expect.sha256.lower())
     if expect.target is not None:
-        found += _differs("target", expect.target, str(seen.target), expect.target == seen.target)
+        found += differs("target", expect.target, str(seen.target), expect.target == seen.target)
     found += _entries(expect, seen)
     for key, wanted in (expect.object or {}).items():
         found += _object(key, wanted, seen.object(key))
@@ -95,9 +95,31 @@ def compare(expect: Expect, seen: Observation) -> list[Mismatch]:
     found += _holders(expect, seen)
     if expect.returncode is not None:
         fits = expect.returncode.holds(seen.returncode)
-        found += _differs("returncode", str(expect.returncode), str(seen.returncode), fits)
+        found += differs("returncode", str(expect.returncode), str(seen.returncode), fits)
+    if expect.stdout is not None:
+        found += _stdout(expect.stdout, seen.stdout or "")
+    if expect.seconds is not None:
+        found += differs("seconds", str(expect.seconds), f"{seen.seconds:g}", expect.seconds.holds(seen.seconds))
+    if seen.cluster is not None:
+        found += compare_cluster(expect, seen.cluster)
     if expect.message is not None:
-        found += _differs("message", f"...{expect.message}...", seen.message.strip(), expect.message in seen.message)
+        found += differs("message", f"...{expect.message}...", seen.message.strip(), expect.message in seen.message)
+    return found
+
+
+def _refused(expect: Expect, seen: Observation) -> list[Mismatch]:
+    if (expect.refused is None and not seen.refused) or (expect.refused is not None and expect.refused in seen.refused):
+        return []
+    wanted = "success" if expect.refused is None else f"refused: ...{expect.refused}..."
+    return [Mismatch(wanted, f"refused: {seen.refused}" if seen.refused else "success")]
+
+
+def _stdout(wanted: str | list[str], seen: str) -> list[Mismatch]:
+    if not wanted:
+        return differs("stdout", "nothing", _text(seen.encode()), not seen.strip())
+    found: list[Mismatch] = []
+    for part in [wanted] if isinstance(wanted, str) else wanted:
+        found += differs("stdout", f"...{part}...", seen.strip(), part in seen)
     return found
 
 
@@ -114,10 +136,6 @@ def request_line(record: LogRecord) -> str:
     if caller is not None:
         line += f"  ({caller.operation} by {caller.command or 'pid'}[{caller.pid}], uid {caller.uid})"
     return line
-
-
-def _differs(what: str, wanted: str, seen: str, fits: bool) -> list[Mismatch]:
-    return [] if fits else [Mismatch(f"{what} {wanted}", f"{what} {seen}")]
 
 
 def _text(body: bytes | None) -> str:
@@ -159,16 +177,16 @@ def _attributes(expect: Expect | EntryExpect, seen: Observation) -> list[Mismatc
     if have is not None:
         if expect.mode is not None:
             mode = stat_module.S_IMODE(have.mode)
-            found += _differs("mode", f"{expect.mode:04o}", f"{mode:04o}", mode == expect.mode)
+            found += differs("mode", f"{expect.mode:04o}", f"{mode:04o}", mode == expect.mode)
         for name in ("uid", "gid"):
             wanted: int | None = getattr(expect, name)
             if wanted is not None:
-                found += _differs(name, str(wanted), str(getattr(have, name)), wanted == getattr(have, name))
+                found += differs(name, str(wanted), str(getattr(have, name)), wanted == getattr(have, name))
         if expect.type is not None:
-            found += _differs("type", expect.type, _type(have.mode), expect.type == _type(have.mode))
+            found += differs("type", expect.type, _type(have.mode), expect.type == _type(have.mode))
     if expect.size is not None:
         size = seen.size if seen.size is not None else have.size if have is not None else None
-        found += _differs("size", str(expect.size), str(size), size is not None and expect.size.holds(size))
+        found += differs("size", str(expect.size), str(size), size is not None and expect.size.holds(size))
     return found
 
 
@@ -178,9 +196,9 @@ def _entries(expect: Expect, seen: Observation) -> list[Mismatch]:
         return []
     have = seen.entries or {}
     if isinstance(wanted, Quantity):
-        return _differs("entries", str(wanted), str(len(have)), wanted.holds(len(have)))
+        return differs("entries", str(wanted), str(len(have)), wanted.holds(len(have)))
     if isinstance(wanted, list):
-        return _differs("entries", _names(wanted), _names(have), sorted(wanted) == sorted(have))
+        return differs("entries", _names(wanted), _names(have), sorted(wanted) == sorted(have))
     found: list[Mismatch] = []
     for name, entry in wanted.items():
         if entry.absent or name not in have:
@@ -191,7 +209,7 @@ def _entries(expect: Expect, seen: Observation) -> list[Mismatch]:
         shown = have[name]
         if isinstance(shown, str):
             if entry.type is not None:
-                found += _differs(f"{name}: type", entry.type, shown or "not told", entry.type == shown)
+                found += differs(f"{name}: type", entry.type, shown or "not told", entry.type == shown)
         else:
             for mismatch in _attributes(entry, Observation(stat=shown)):
                 found.append(Mismatch(f"{name}: {mismatch.expected}", f"{name}: {mismatch.seen}"))
@@ -206,7 +224,7 @@ def _names(names: Sequence[str] | Mapping[str, object]) -> str:
 def _object(key: str, wanted: ObjectExpect, seen: ObjectSeen) -> list[Mismatch]:
     what = f"object {key}"
     if wanted.absent or seen.absent:
-        found = _differs(
+        found = differs(
             what,
             "absent" if wanted.absent else "present",
             "absent" if seen.absent else f"present, size {seen.size}",
@@ -214,24 +232,24 @@ def _object(key: str, wanted: ObjectExpect, seen: ObjectSeen) -> list[Mismatch]:
         )
         if wanted.versions is not None:
             fits = wanted.versions.holds(seen.versions)
-            found += _differs(f"{what}: versions", str(wanted.versions), str(seen.versions), fits)
+            found += differs(f"{what}: versions", str(wanted.versions), str(seen.versions), fits)
         return found
     found = []
     if wanted.size is not None:
-        found += _differs(f"{what}: size", str(wanted.size), str(seen.size), wanted.size.holds(seen.size))
+        found += differs(f"{what}: size", str(wanted.size), str(seen.size), wanted.size.holds(seen.size))
     for name in ("content_type", "storage_class"):
         value: str | None = getattr(wanted, name)
         if value is not None:
-            found += _differs(f"{what}: {name}", value, getattr(seen, name), value == getattr(seen, name))
+            found += differs(f"{what}: {name}", value, getattr(seen, name), value == getattr(seen, name))
     for name, value in (wanted.meta or {}).items():
         have = seen.meta.get(name)
-        found += _differs(f"{what}: meta {name}", str(value), str(have), value == have)
+        found += differs(f"{what}: meta {name}", str(value), str(have), value == have)
     if wanted.body is not None:
         body = seen.read()
-        found += _differs(f"{what}: body", repr(wanted.body), _text(body), body == wanted.body.encode())
+        found += differs(f"{what}: body", repr(wanted.body), _text(body), body == wanted.body.encode())
     if wanted.versions is not None:
         fits = wanted.versions.holds(seen.versions)
-        found += _differs(f"{what}: versions", str(wanted.versions), str(seen.versions), fits)
+        found += differs(f"{what}: versions", str(wanted.versions), str(seen.versions), fits)
     return found
 
 
@@ -239,13 +257,13 @@ def _requests(expect: Expect, seen: Observation) -> list[Mismatch]:
     found: list[Mismatch] = []
     for operation, wanted in (expect.requests or {}).items():
         count = sum(operation in ("total", record.operation) for record in seen.records)
-        found += _differs(f"requests {operation}", str(wanted), str(count), wanted.holds(count))
+        found += differs(f"requests {operation}", str(wanted), str(count), wanted.holds(count))
     if expect.scanned is not None:
         scanned = sum(record.scanned for record in seen.records)
-        found += _differs("scanned", str(expect.scanned), str(scanned), expect.scanned.holds(scanned))
+        found += differs("scanned", str(expect.scanned), str(scanned), expect.scanned.holds(scanned))
     if expect.cost_ms is not None:
         cost = sum(record.cost_ms for record in seen.records)
-        found += _differs("cost_ms", str(expect.cost_ms), f"{cost:.1f}", expect.cost_ms.holds(cost))
+        found += differs("cost_ms", str(expect.cost_ms), f"{cost:.1f}", expect.cost_ms.holds(cost))
     return found
 
 
@@ -255,7 +273,7 @@ def _holders(expect: Expect, seen: Observation) -> list[Mismatch]:
     have = list(seen.holders())
     shown = [f"{holder.path} by {seen.container(holder.pid)} (uid {holder.uid})" for holder in have]
     if not expect.holders:
-        return _differs("holders", "none", ", ".join(shown), not have)
+        return differs("holders", "none", ", ".join(shown), not have)
     found: list[Mismatch] = []
     for wanted in expect.holders:
         fits = any(
@@ -265,5 +283,5 @@ def _holders(expect: Expect, seen: Observation) -> list[Mismatch]:
             for holder in have
         )
         text = f"{wanted.path} by {wanted.container or 'anybody'}"
-        found += _differs("holder", text, ", ".join(shown) or "none", fits)
+        found += differs("holder", text, ", ".join(shown) or "none", fits)
     return found

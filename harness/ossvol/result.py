@@ -67,7 +67,8 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One scenario on one engine. seconds: wall time. reason: why it was skipped, or which branches were."""
+    """One scenario on one engine. seconds: wall time. reason: why it was skipped, or which branches were.
+    binary: path of a real ossfs."""
 
     id: str
     title: str
@@ -83,6 +84,8 @@ class Result:
     control: PhaseStatus = None
     reason: str = ""
     failures: tuple[Failure, ...] = field(default=())
+    csi: str = ""
+    binary: str = ""
     error: str = ""  # a traceback: the tool itself went wrong, not the scenario
 
     def phase(self, phase: Phase) -> PhaseStatus:

@@ -53,6 +53,7 @@ def run(
     ossfs: str,
     ossfs_version: str,
     fixed: bool,
+    csi: str,
     workers: int,
     junit: Path | None,
     json: bool,
@@ -77,7 +78,7 @@ def run(
     from ossvol.report.terminal import ProgressBar, print_results
     from ossvol.runner import RunOptions
 
-    options = RunOptions(chosen, str(Path(ossfs).resolve()) if ossfs else "", options_version, fixed)
+    options = RunOptions(chosen, str(Path(ossfs).resolve()) if ossfs else "", options_version, fixed, known_csi(csi))
     order = {one.id: index for index, one in enumerate(scenarios)}
     results: list[Result] = []
     interrupted = 0
@@ -116,6 +117,18 @@ def _exit_code(results: Sequence[Result]) -> ExitCode:
     if all(result.status is Status.SKIPPED for result in results):
         return ExitCode.NOTHING_RAN
     return ExitCode.OK
+
+
+def known_csi(version: str) -> str:
+    """The release, if it is modelled. Raises UsageError."""
+    if version:
+        from osscluster.csi import profile
+
+        try:
+            profile.find(version)
+        except ValueError as error:
+            raise UsageError(f"--csi: {error}") from error
+    return version
 
 
 def _known_version(version: str, ossfs: str) -> str:

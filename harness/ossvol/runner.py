@@ -8,6 +8,7 @@ process that runs scenarios has its own `Runner`.
 from __future__ import annotations
 
 import json
+import pathlib
 import re
 import shlex
 import subprocess
@@ -42,12 +43,13 @@ Via = Literal["kernel", "direct"]
 class RunOptions:
     """via: the engine. ossfs: path of a real binary, "" for the simulation. ossfs_version: release to simulate, "" for
     the one that each scenario asks for (of a real binary: what it says itself). fixed: without the defects of the
-    simulated release."""
+    simulated release. csi: release of the driver, "" for the one that each scenario asks for."""
 
     via: Via
     ossfs: str = ""
     ossfs_version: str = ""
     fixed: bool = False
+    csi: str = ""
 
     def arguments(self) -> list[str]:
         """As they are written on the command line."""
@@ -58,6 +60,8 @@ class RunOptions:
             words += ["--ossfs-version", self.ossfs_version]
         if self.fixed:
             words.append("--fixed")
+        if self.csi:
+            words += ["--csi", self.csi]
         return words
 
 
@@ -124,7 +128,10 @@ class Runner:
         from ossfuse.profile import DEFAULT_VERSION
 
         scenario = loaded.scenario
-        wanted = VersionRange.parse(scenario.versions.ossfs) if scenario.versions else None
+        if self._in_cluster(loaded):
+            return self._version_in_cluster(loaded)
+        ranged = scenario.versions.ossfs if scenario.versions else None
+        wanted = VersionRange.parse(ranged) if ranged else None
         forced = self._binary_version or self.options.ossfs_version
         if forced:
             if wanted is not None and not wanted.holds(forced):
@@ -134,6 +141,36 @@ class Runner:
             return DEFAULT_VERSION, ""
         chosen = wanted.choose(known_versions(), preferred=DEFAULT_VERSION)
         return (chosen, "") if chosen else ("", f"no simulated ossfs is {wanted.text}")
+
+    @staticmethod
+    def _in_cluster(loaded: LoadedScenario) -> bool:
+        given = loaded.scenario.given
+        return given.cluster is not None or given.manifests is not None
+
+    def _csi(self, loaded: LoadedScenario) -> str:
+        """The release of the driver that a scenario runs with, "" without a cluster."""
+        from ossvol.scenario.model import ClusterGiven
+
+        if not self._in_cluster(loaded):
+            return ""
+        given, versions = loaded.scenario.given, loaded.scenario.versions
+        if self.options.csi:
+            return self.options.csi
+        if given.cluster is not None and "csi" in given.cluster.model_fields_set:
+            return given.cluster.csi
+        return versions.csi[0] if versions and versions.csi else ClusterGiven().csi
+
+    def _version_in_cluster(self, loaded: LoadedScenario) -> tuple[str, str]:
+        """The driver's release says which ossfs there is."""
+        from osscluster.csi import profile as csi_profile
+
+        csi, versions = self._csi(loaded), loaded.scenario.versions
+        if self.options.csi and versions and versions.csi and csi not in versions.csi:
+            return "", f"is about CSI {', '.join(versions.csi)}, this is {csi}"
+        ships = csi_profile.find(csi).ossfs
+        if self._binary_version and self._binary_version != ships:
+            return "", f"CSI {csi} ships ossfs {ships}, the binary is {self._binary_version}"
+        return ships, ""
 
     def run(self, loaded: LoadedScenario) -> Result:
         """Never raises for what the scenario does; a defect of the tool itself is `Result.error`."""
@@ -163,6 +200,8 @@ class Runner:
             status=status,
             via=self.options.via,
             ossfs=version or self._binary_version or self.options.ossfs_version,
+            csi=self._csi(loaded),
+            binary=self.options.ossfs,
             seconds=time.perf_counter() - started,
             symptom=progress.phases.get(Phase.SYMPTOM),
             remedy=progress.phases.get(Phase.REMEDY),
@@ -228,7 +267,14 @@ class Runner:
         self.close()
         engine = make_engine(self.options.via, ossfs=self.options.ossfs or None)
         self._open.callback(engine.close)
-        environment = Environment(engine, engine.cloud, loaded.scenario.given, version, fixed=self.options.fixed)
+        environment = Environment(
+            engine,
+            loaded.scenario.given,
+            version,
+            fixed=self.options.fixed,
+            csi=self._csi(loaded),
+            directory=pathlib.Path(loaded.file).parent,
+        )
         self._open.callback(environment.close)
         return environment
 
@@ -238,6 +284,7 @@ class Runner:
 
         when = loaded.scenario.when
         if not isinstance(when[0], MountStep):
+            from osscluster.api.objects import ApiError
             from osscluster.volume import MountFailed
 
             log = env.cloud.access_log
@@ -246,6 +293,9 @@ class Runner:
                 env.mount_all()
             except EnvironmentMissing:
                 raise
+            except ApiError as refusal:
+                place = _Place(Phase.SYMPTOM, branch, loaded.line(("given", "manifests")), "apply")
+                return self._failure(loaded, place, expected="the manifests are applied", seen=str(refusal))
             except (MountFailed, ClusterError) as error:
                 seen = (
                     f"exit code {error.returncode}: {error.message}" if isinstance(error, MountFailed) else str(error)
@@ -266,7 +316,7 @@ class Runner:
     ) -> Failure | None:
         """The first step that does not show what it should, or None."""
         from ossvol.actions import observe
-        from ossvol.environment import StepImpossible
+        from ossvol.errors import StepImpossible
 
         for path, step in steps:
             place = _Place(phase, branch, loaded.line(path), step_text(step))

@@ -146,6 +146,12 @@ class DirectHost:
         self._namespace.add(Mount(view, target, parent, "ossfs", "fuse.ossfs", mount.table_options, secure=True))
         return started
 
+    def ossfs_at(self, path: str) -> DirectOssfs | None:
+        place = plain(path)
+        mounts = [mount for mount in self._namespace.mounts if mount.target == place]
+        found = (ossfs for ossfs in self._ossfs if mounts and ossfs.mount.vfs.same_file_system(mounts[-1].vfs))
+        return next(found, None)
+
     def bind(self, source: str, target: str, *, read_only: bool = False) -> None:
         made = self._bound(source, target, self._namespace, read_only=read_only)
         made.secure = False

@@ -155,6 +155,10 @@ class NodeHost(Protocol):
         """Raises MountFailed (with what it printed and its exit code) when it does not mount."""
         ...
 
+    def ossfs_at(self, path: str) -> OssfsProcess | None:
+        """The ossfs whose file system is mounted exactly there, also through a bind; None where there is none."""
+        ...
+
     def bind(self, source: str, target: str, *, read_only: bool = False) -> None:
         """mount --bind, then a remount as mount-utils does it (which clears nosuid and nodev). source: a directory or
         a file. Raises OSError: ENOENT, ENOTCONN for a dead source."""

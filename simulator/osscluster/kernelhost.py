@@ -164,6 +164,11 @@ class KernelHost:
         self._ossfs.append(started)
         return started
 
+    def ossfs_at(self, path: str) -> KernelOssfs | None:
+        place = self._at(path)
+        devices = [entry.device for entry in mounttable.mounts() if entry.mountpoint == place]
+        return next((ossfs for ossfs in self._ossfs if devices and ossfs.device == devices[-1]), None)
+
     def bind(self, source: str, target: str, *, read_only: bool = False) -> None:
         flags = mounting.READ_ONLY if read_only else 0
         before = len(mounttable.mounts())

@@ -18,9 +18,9 @@ from osscluster.marks import Problem
 from ossvol.causes import causes
 from ossvol.scenario import model
 from ossvol.scenario.document import Document, Path
-from ossvol.scenario.vocabulary import VersionRange, expectations, known_versions
+from ossvol.scenario.vocabulary import CLUSTER_EXPECTATIONS, VersionRange, expectations, known_versions
 
-__all__ = ["check", "normalise"]
+__all__ = ["check", "check_given", "normalise"]
 
 _STEP_LISTS = ("when", "remedy", "resolved")
 
@@ -50,6 +50,11 @@ _MODELS_BY_KEY: Mapping[str, type[BaseModel]] = {
     "remedies": model.Alternative,
     "control": model.Control,
     "evidence": model.Evidence,
+    "cluster": model.ClusterGiven,
+    "nodes": model.NodeGiven,
+    "pods": model.PodExpect,
+    "events": model.EventExpect,
+    "resources": model.ResourceExpect,
 }
 
 _TYPES = {
@@ -114,6 +119,22 @@ def check(document: Document) -> tuple[model.Scenario | None, frozenset[int], li
     return (scenario if not unique else None), short, unique
 
 
+def check_given(document: Document) -> tuple[model.Given | None, list[Problem]]:
+    """What a file says that holds only what a scenario has under `given`."""
+    problems = list(document.problems)
+    if not isinstance(document.data, dict):
+        return None, problems or [document.problem((), "E102", "a mapping is wanted, as under `given` of a scenario")]
+    given = None
+    try:
+        given = model.Given.model_validate(document.data)
+    except ValidationError as error:
+        for entry in error.errors(include_url=False):
+            found = _translate(entry, document, document.data, frozenset())
+            if found is not None:
+                problems.append(found)
+    return (given if not problems else None), sorted(set(problems))
+
+
 def nearest(word: str, words: Iterable[str]) -> str:
     """The word that was probably meant, "" when none is near."""
     found = difflib.get_close_matches(word, list(words), n=1, cutoff=0.6)
@@ -154,7 +175,7 @@ def _keys_of(path: Path, data: Any) -> list[str]:
         if verb is not None and path[-2] in ("when", "remedy", "resolved", "do", "then"):
             return fields(model.STEP_MODELS[verb])
     if not names:
-        return fields(model.Scenario)
+        return fields(model.Scenario if "scenario" in data else model.Given)
     for name in reversed(names[-2:]):
         if name in _MODELS_BY_KEY:
             return fields(_MODELS_BY_KEY[name])
@@ -251,6 +272,7 @@ class _Names:
         volumes = self.given.get("volumes")
         self.volumes: set[str] = set(volumes) if isinstance(volumes, dict) else set()
         self.has_volume = "volume" in self.given
+        self.has_cluster = "cluster" in self.given or "manifests" in self.given
 
     def report(self, path: Path, code: str, message: str, *, hint: str = "", key: bool = False) -> None:
         self.problems.append(self.document.problem(as_written(path, self.short), code, message, hint=hint, key=key))
@@ -387,7 +409,11 @@ class _Names:
         if issubclass(step_model, model.FileStep):
             self._container(step.get("as"), (*path, "as"))
             self._handle(step.get(verb), (*path, verb), handles)
-        if not issubclass(step_model, model.ServerStep) and verb != "advance":
+        if issubclass(step_model, model.ClusterStep) and not self.has_cluster:
+            text = f'"{verb}" needs a cluster: add "manifests" or "cluster" to "given"'
+            self.report((*path, verb), "E116", text, key=True)
+        elsewhere = issubclass(step_model, model.ServerStep | model.ClusterStep) or verb == "advance"
+        if not elsewhere and not self._in_pods():
             self._volume(step, path)
         if verb in ("write", "put", "origin_put"):
             self._body_or_size(step, path)
@@ -406,6 +432,10 @@ class _Names:
         if verb == "close" and isinstance(closed, str) and not closed.startswith("@"):
             self.report((*path, "close"), "E108", f'close takes a handle: "@{closed}"')
 
+    def _in_pods(self) -> bool:
+        """Whether steps are those of Pods: who there is, only the run can tell."""
+        return self.has_cluster and not self.volumes and not self.has_volume
+
     def _no_verb(self, step: dict[str, Any], path: Path) -> None:
         arguments = {name for each in model.STEP_MODELS.values() for name in fields(each)}
         for key in step:
@@ -421,7 +451,10 @@ class _Names:
             return
         known = set(fields(model.Expect))
         for key in expect:
-            if key in known and key not in expectations(verb):
+            if key in known and key in CLUSTER_EXPECTATIONS and not self.has_cluster:
+                text = f'"{key}" needs a cluster: add "manifests" or "cluster" to "given"'
+                self.report((*path, "expect", key), "E116", text, key=True)
+            elif key in known and key not in expectations(verb):
                 self.report((*path, "expect", key), "E113", f'"{verb}" has no "{key}" to expect', key=True)
         holders = expect.get("holders")
         for index, holder in enumerate(holders if isinstance(holders, list) else ()):
@@ -429,7 +462,7 @@ class _Names:
                 self._container(holder.get("as"), (*path, "expect", "holders", index, "as"))
 
     def _container(self, name: object, path: Path) -> None:
-        if isinstance(name, str) and name not in self.containers:
+        if isinstance(name, str) and name not in self.containers and not self._in_pods():
             self.report(path, "E109", f'unknown container "{name}"', hint=nearest(name, self.containers))
 
     def _handle(self, value: object, path: Path, handles: set[str]) -> None:

@@ -12,10 +12,10 @@ from pathlib import Path as FilePath
 from osscluster.marks import Problem
 from ossvol.errors import ScenarioErrors
 from ossvol.scenario.document import Document, Path, parse
-from ossvol.scenario.lint import as_written, check
-from ossvol.scenario.model import Scenario
+from ossvol.scenario.lint import as_written, check, check_given
+from ossvol.scenario.model import Given, Scenario
 
-__all__ = ["LoadedScenario", "load", "load_all", "loads"]
+__all__ = ["LoadedScenario", "load", "load_all", "load_given", "loads"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +47,23 @@ def loads(text: str, file: str = "<text>") -> LoadedScenario:
 
 def load(file: str | FilePath) -> LoadedScenario:
     """A scenario from a file. Raises ScenarioErrors, also when the file cannot be read."""
-    name = str(file)
+    return loads(_text(file), str(file))
+
+
+def load_given(file: str | FilePath) -> Given:
+    """A file that holds only what a scenario has under `given`. Raises ScenarioErrors."""
+    given, problems = check_given(parse(_text(file), str(file)))
+    if given is None:
+        raise ScenarioErrors(problems)
+    return given
+
+
+def _text(file: str | FilePath) -> str:
     try:
-        text = FilePath(file).read_text(encoding="utf-8")
+        return FilePath(file).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise ScenarioErrors([Problem(name, 1, 1, "E119", f"cannot read the file: {reason}")]) from error
-    return loads(text, name)
+        raise ScenarioErrors([Problem(str(file), 1, 1, "E119", f"cannot read the file: {reason}")]) from error
 
 
 def load_all(files: Iterable[str | FilePath]) -> list[LoadedScenario]:

@@ -6,115 +6,91 @@ frozen; any thread may read them. Every description ends up in the JSON Schema t
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
-from ossvol.scenario.values import BucketPolicy, Errno, Mode, Operation, QuantityField, RamPolicy
+from ossvol.scenario.base import (
+    EntryExpect,
+    EventExpect,
+    Expect,
+    FilePath,
+    FileStep,
+    FrozenModel,
+    Handle,
+    HolderExpect,
+    ObjectExpect,
+    PodExpect,
+    ResourceExpect,
+    StepModel,
+    StorageClass,
+)
+from ossvol.scenario.cluster_model import (
+    ApplyStep,
+    CheckStep,
+    ClusterGiven,
+    ClusterStep,
+    CreateKeyStep,
+    CsiStep,
+    DeleteResourceStep,
+    InstallStep,
+    Manifests,
+    NodeGiven,
+    RamStep,
+    RestartStep,
+    RunStep,
+    ScaleStep,
+    UpdatedbStep,
+    WaitStep,
+)
+from ossvol.scenario.values import BucketPolicy, Mode, Operation, RamPolicy
 
 __all__ = [
     "STEP_MODELS",
     "Alternative",
+    "ApplyStep",
     "BucketSpec",
+    "CheckStep",
+    "ClusterGiven",
+    "ClusterStep",
     "ContainerSpec",
     "Control",
+    "CreateKeyStep",
     "CredentialsSpec",
+    "CsiStep",
+    "DeleteResourceStep",
+    "EntryExpect",
+    "EventExpect",
     "Expect",
+    "FileStep",
     "Given",
+    "HolderExpect",
+    "InstallStep",
+    "Manifests",
     "MirrorSpec",
+    "NodeGiven",
     "ObjectExpect",
     "ObjectSpec",
     "OriginSpec",
+    "PodExpect",
+    "RamStep",
+    "ResourceExpect",
+    "RestartStep",
     "RoutingRuleSpec",
+    "RunStep",
+    "ScaleStep",
     "Scenario",
     "Step",
     "StepModel",
+    "UpdatedbStep",
     "VolumeGiven",
+    "WaitStep",
     "WebsiteSpec",
 ]
 
 Via = Literal["kernel", "direct"]
-FileType = Literal["file", "directory", "symlink", "fifo", "socket", "block", "character"]
-StorageClass = Literal["Standard", "IA", "Archive", "ColdArchive", "DeepColdArchive"]
 Client = Literal["console", "ossutil", "sdk", "ossfs"]
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, protected_namespaces=())
-
-
-# --- expectations ---------------------------------------------------------------------------------------------------
-
-
-class EntryExpect(_Model):
-    """One name of a listing. absent: it must not be there."""
-
-    absent: bool = False
-    mode: Mode | None = None
-    uid: int | None = None
-    gid: int | None = None
-    size: QuantityField | None = None
-    type: FileType | None = None
-
-
-class ObjectExpect(_Model):
-    """One object as the server has it. meta: the named metadata, without "x-oss-meta-"; null: must not be set.
-    versions: how many versions and delete markers the key has."""
-
-    absent: bool = False
-    size: QuantityField | None = None
-    content_type: str | None = None
-    meta: dict[str, str | None] | None = None
-    body: str | None = None
-    versions: QuantityField | None = None
-    storage_class: StorageClass | None = None
-
-
-class HolderExpect(_Model):
-    """Somebody who has a file open, as lsof shows it. as: the container."""
-
-    path: str
-    container: str | None = Field(None, alias="as")
-    uid: int | None = None
-
-
-def _entries_form(value: object) -> str:
-    return "form:names" if isinstance(value, list) else "form:mapping" if isinstance(value, dict) else "form:count"
-
-
-Entries = Annotated[
-    Annotated[list[str], Tag("form:names")]
-    | Annotated[dict[str, EntryExpect], Tag("form:mapping")]
-    | Annotated[QuantityField, Tag("form:count")],
-    Discriminator(_entries_form),
-]
-
-
-class Expect(_Model):
-    """What a step must show. Without errno it must succeed."""
-
-    errno: Errno | None = None
-    mode: Mode | None = None
-    uid: int | None = None
-    gid: int | None = None
-    size: QuantityField | None = None
-    type: FileType | None = None
-    body: str | None = None
-    sha256: str | None = None
-    entries: Entries | None = Field(
-        None, description="All names (a list), some of them (a mapping), or how many (a number or range)."
-    )
-    target: str | None = None
-    object: dict[str, ObjectExpect] | None = Field(None, description="Objects on the server after the step, by key.")
-    requests: dict[Operation, QuantityField] | None = Field(
-        None, description="Requests that this step caused, by operation of the access log; total for all."
-    )
-    scanned: QuantityField | None = Field(None, description="Entries, versions and markers that listings looked at.")
-    cost_ms: QuantityField | None = Field(None, description="Simulated time that the server took for the requests.")
-    holders: list[HolderExpect] | None = Field(None, description="Who has which file open after the step.")
-    message: str | None = Field(None, description="Part of what a failed mount printed.")
-    returncode: QuantityField | None = None
 
 
 # --- websites and mirrors ---------------------------------------------------------------------------------------------
@@ -123,7 +99,7 @@ _BUCKET_NAME = r"^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$"
 _LOOPBACK_URL = r"^https?://(127\.\d+\.\d+\.\d+|localhost|\[::1\])(:\d+)?/([^?#]*/)?$"
 
 
-class RoutingRuleSpec(_Model):
+class RoutingRuleSpec(FrozenModel):
     """A RoutingRule that leads elsewhere. The condition: prefix, suffix, error_code (what the request would be answered
     otherwise). status: HttpRedirectCode."""
 
@@ -139,7 +115,7 @@ class RoutingRuleSpec(_Model):
     pass_query: bool = False
 
 
-class WebsiteSpec(_Model):
+class WebsiteSpec(FrozenModel):
     """Static website hosting. index: Suffix of the index document; error: Key of the error document."""
 
     index: str | None = None
@@ -150,7 +126,7 @@ class WebsiteSpec(_Model):
     rules: list[RoutingRuleSpec] = []
 
 
-class MirrorSpec(_Model):
+class MirrorSpec(FrozenModel):
     """A rule that fetches what is missing (404) from an origin. prefix: only keys that start so; replace_prefix_with:
     what they start with at the origin. url: of the origin, when it is not the one under given."""
 
@@ -164,20 +140,6 @@ class MirrorSpec(_Model):
 
 
 # --- steps ----------------------------------------------------------------------------------------------------------
-
-FilePath = Annotated[str, Field(description='Path below the mount point ("" is the mount point), or "@handle".')]
-Handle = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_-]*$")]
-
-
-class StepModel(_Model):
-    verb: ClassVar[str] = ""
-    volume: str | None = Field(None, alias="in", description="Name of the volume, where there are several.")
-    expect: Expect = Expect()
-    note: str | None = None
-
-
-class FileStep(StepModel):
-    container: str = Field("root", alias="as", description="The container that does it.")
 
 
 class StatStep(FileStep):
@@ -349,7 +311,7 @@ class ScanStep(FileStep):
     command: str = Field("updatedb", pattern=r"^[A-Za-z0-9_.-]{1,15}$")
 
 
-class MountChange(_Model):
+class MountChange(FrozenModel):
     """What differs from the volume under given; a key left out stays."""
 
     path: str | None = None
@@ -473,7 +435,7 @@ class AdvanceStep(StepModel):
     advance: float = Field(ge=0)
 
 
-class FaultSpec(_Model):
+class FaultSpec(FrozenModel):
     """The first `count` calls of `operation` on keys like `key` (* and ?) go wrong. answer: with status and code;
     throttle: 503 with the code that OSS has for it; latency: `seconds` slower; stall: `seconds` of silence before the
     answer; truncate: the body ends early; crc: the answer's CRC-64 is wrong; reset: the connection breaks; refuse:
@@ -501,7 +463,8 @@ _MODELS: tuple[type[StepModel], ...] = (
     CloseStep, LinkStep, SymlinkStep, ReadlinkStep, RenameStep, UnlinkStep, MkdirStep, RmdirStep, ChmodStep, ChownStep,
     UtimeStep, SetxattrStep, GetxattrStep, RemovexattrStep, MountStep, RemountStep, UnmountStep, KillStep, PutStep,
     HeadStep, ListStep, DeleteStep, RotateKeyStep, DisableKeyStep, VersioningStep, AdvanceStep, FaultStep, ScanStep,
-    WebsiteStep, MirrorStep, OriginPutStep, OriginDeleteStep,
+    WebsiteStep, MirrorStep, OriginPutStep, OriginDeleteStep, ApplyStep, DeleteResourceStep, ScaleStep, WaitStep,
+    RestartStep, RunStep, CsiStep, InstallStep, CreateKeyStep, RamStep, CheckStep, UpdatedbStep,
 )  # fmt: skip
 STEP_MODELS: dict[str, type[StepModel]] = {model.verb: model for model in _MODELS}
 
@@ -559,7 +522,19 @@ Step = Annotated[
     | Annotated[WebsiteStep, Tag("verb:website")]
     | Annotated[MirrorStep, Tag("verb:mirror")]
     | Annotated[OriginPutStep, Tag("verb:origin_put")]
-    | Annotated[OriginDeleteStep, Tag("verb:origin_delete")],
+    | Annotated[OriginDeleteStep, Tag("verb:origin_delete")]
+    | Annotated[ApplyStep, Tag("verb:apply")]
+    | Annotated[DeleteResourceStep, Tag("verb:delete_resource")]
+    | Annotated[ScaleStep, Tag("verb:scale")]
+    | Annotated[WaitStep, Tag("verb:wait")]
+    | Annotated[RestartStep, Tag("verb:restart")]
+    | Annotated[RunStep, Tag("verb:run")]
+    | Annotated[CsiStep, Tag("verb:csi")]
+    | Annotated[InstallStep, Tag("verb:install")]
+    | Annotated[CreateKeyStep, Tag("verb:create_key")]
+    | Annotated[RamStep, Tag("verb:ram")]
+    | Annotated[CheckStep, Tag("verb:check")]
+    | Annotated[UpdatedbStep, Tag("verb:updatedb")],
     Discriminator(_verb_tag),
 ]
 Steps = Annotated[list[Step], Field(min_length=1)]
@@ -568,7 +543,7 @@ Steps = Annotated[list[Step], Field(min_length=1)]
 # --- what is given --------------------------------------------------------------------------------------------------
 
 
-class BucketSpec(_Model):
+class BucketSpec(FrozenModel):
     name: str = Field("demo", pattern=_BUCKET_NAME)
     versioning: Literal["Enabled", "Suspended"] | None = None
     website: WebsiteSpec | None = None
@@ -576,7 +551,7 @@ class BucketSpec(_Model):
     policy: BucketPolicy | None = None
 
 
-class ObjectSpec(_Model):
+class ObjectSpec(FrozenModel):
     """An object that is there from the start. via: who made it; mode, uid and gid are metadata that only ossfs writes.
     count: that many objects, {n} in the key is the number from 0. deleted: put, then deleted again."""
 
@@ -594,7 +569,7 @@ class ObjectSpec(_Model):
     deleted: bool = False
 
 
-class OriginObjectSpec(_Model):
+class OriginObjectSpec(FrozenModel):
     """An object of the origin. acl: an origin is asked without a signature, so a private object is refused."""
 
     key: str = Field(min_length=1)
@@ -604,7 +579,7 @@ class OriginObjectSpec(_Model):
     acl: Literal["public-read", "private"] = "public-read"
 
 
-class S3OriginSpec(_Model):
+class S3OriginSpec(FrozenModel):
     """A bucket of an S3 server: moto, which is started for the run, or a LocalStack that runs already."""
 
     bucket: str = Field("origin", pattern=_BUCKET_NAME)
@@ -612,19 +587,21 @@ class S3OriginSpec(_Model):
     server: Literal["moto", "localstack"] = "moto"
 
 
-class OriginSpec(_Model):
+class OriginSpec(FrozenModel):
     """Where mirror rules fetch from: an S3 server, or whatever listens at a loopback URL."""
 
     s3: S3OriginSpec | None = None
     url: str | None = Field(None, pattern=_LOOPBACK_URL)
 
 
-class CredentialsSpec(_Model):
+class CredentialsSpec(FrozenModel):
     """The access key of the volume. secret: wrong: the password file misspells it. status: of the key on the server;
     Unknown: there is no such key. allow: what the key may do, deny: what it may not ("oss:PutObject", "oss:Get*");
     without allow it may do everything that is not denied. policy: RAM policy of the user that the key belongs to,
     instead of allow and deny."""
 
+    id: str | None = Field(None, min_length=1, description="AccessKey ID that the key has, for manifests to name it.")
+    access_key_secret: str | None = Field(None, min_length=1)
     secret: Literal["right", "wrong"] = "right"
     status: Literal["Active", "Disabled", "Unknown"] = "Active"
     allow: list[str] | None = None
@@ -638,7 +615,7 @@ class CredentialsSpec(_Model):
         return self
 
 
-class VolumeGiven(_Model):
+class VolumeGiven(FrozenModel):
     """path: directory of the bucket. options: as on ossfs's command line; {cache} stands for a directory of the run's
     own. version: ossfs release, where one volume differs from the others. fixed: whether the simulated release is
     without its defects, whatever --fixed says. mime_types: content of /etc/mime.types. capacity: what the PV says;
@@ -652,7 +629,7 @@ class VolumeGiven(_Model):
     capacity: str | None = Field(None, pattern=r"^\d+(Ki|Mi|Gi|Ti)?$")
 
 
-class ContainerSpec(_Model):
+class ContainerSpec(FrozenModel):
     """The identity of a container's process. groups: supplementary group ids."""
 
     uid: int = Field(0, ge=0)
@@ -661,7 +638,7 @@ class ContainerSpec(_Model):
     umask: Mode = 0o022
 
 
-class Given(_Model):
+class Given(FrozenModel):
     bucket: BucketSpec = BucketSpec()
     origin: OriginSpec | None = None
     objects: list[ObjectSpec] = []
@@ -669,23 +646,29 @@ class Given(_Model):
     volume: VolumeGiven | None = None
     volumes: dict[str, VolumeGiven] | None = None
     containers: dict[str, ContainerSpec] = {}
+    cluster: ClusterGiven | None = None
+    manifests: Manifests | None = None
+    ram: dict[str, Any] | None = Field(None, description="Users, roles, policies and OIDC providers (docs/cloud.md).")
 
 
 # --- the whole ------------------------------------------------------------------------------------------------------
 
 
-class Title(_Model):
+class Title(FrozenModel):
     """zh: for scenarios of the FAQ."""
 
     en: str
     zh: str | None = None
 
 
-class Versions(_Model):
-    ossfs: str = Field(description='A release ("1.88") or a range (">=1.91.1,<1.91.5").')
+class Versions(FrozenModel):
+    """csi: the releases that the scenario is about, the first one by default (their order is not that of numbers)."""
+
+    ossfs: str | None = Field(None, description='A release ("1.88") or a range (">=1.91.1,<1.91.5").')
+    csi: Annotated[list[str], Field(min_length=1)] | None = None
 
 
-class Alternative(_Model):
+class Alternative(FrozenModel):
     """One way out: do it, then `resolved` must hold."""
 
     title: str | None = None
@@ -693,7 +676,7 @@ class Alternative(_Model):
     resolved: Steps
 
 
-class Control(_Model):
+class Control(FrozenModel):
     """A change that must not help: after `do`, the symptom in `then` must still be there."""
 
     title: str | None = None
@@ -701,14 +684,14 @@ class Control(_Model):
     then: Steps
 
 
-class Evidence(_Model):
+class Evidence(FrozenModel):
     """Where the fact comes from. source: document or release and function; measured: what was run and seen."""
 
     source: str | None = None
     measured: str | None = None
 
 
-class Scenario(_Model):
+class Scenario(FrozenModel):
     model_config = ConfigDict(title="ossvol scenario")
 
     scenario: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*(/[a-z0-9][a-z0-9.-]*)*$", description="The id.")

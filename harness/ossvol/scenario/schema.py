@@ -41,7 +41,8 @@ def _plain(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     result = {key: _plain(entry) for key, entry in value.items() if not (key == "title" and isinstance(entry, str))}
-    if isinstance(result.get("default"), dict):
+    default = result.get("default")
+    if isinstance(default, dict) or (isinstance(default, list) and default):
         del result["default"]
     elif result.get("default", "") is None:
         # An optional key: who leaves it out writes nothing, not null.

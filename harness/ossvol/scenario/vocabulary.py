@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-__all__ = ["OPERATIONS", "VersionRange", "expectations", "known_versions"]
+__all__ = ["CLUSTER_EXPECTATIONS", "OPERATIONS", "VersionRange", "expectations", "known_versions"]
 
 # As OSS's access log names them, and "total" for all of them together.
 OPERATIONS = frozenset(
@@ -55,6 +55,8 @@ OPERATIONS = frozenset(
 
 # What every step may expect: its errno, and what it did to the server and to the processes around it.
 _ANY = frozenset({"errno", "object", "requests", "scanned", "cost_ms", "holders"})
+# In a cluster every step may expect what a user sees there.
+CLUSTER_EXPECTATIONS = frozenset({"pods", "events", "resources", "logs", "seconds"})
 _STAT = frozenset({"mode", "uid", "gid", "size", "type"})
 _MOUNT = frozenset({"message", "returncode"})
 
@@ -71,12 +73,19 @@ _SPECIFIC: Mapping[str, frozenset[str]] = {
     "getxattr": frozenset({"body"}),
     "mount": _MOUNT,
     "remount": _MOUNT,
+    "apply": frozenset({"refused"}),
+    "delete_resource": frozenset({"refused"}),
+    "scale": frozenset({"refused"}),
+    "csi": frozenset({"refused"}),
+    "run": frozenset({"stdout", "returncode"}),
+    "updatedb": frozenset({"stdout"}),
+    "check": frozenset({"stdout", "returncode"}),
 }
 
 
 def expectations(verb: str) -> frozenset[str]:
     """The expectations that a step of this verb can meet."""
-    return _ANY | _SPECIFIC.get(verb, frozenset())
+    return _ANY | CLUSTER_EXPECTATIONS | _SPECIFIC.get(verb, frozenset())
 
 
 def known_versions() -> list[str]:

@@ -36,6 +36,16 @@ class Logs:
         """Oldest first; empty for a container that has printed nothing."""
         return tuple(self._lines.get((namespace, pod, container), ()))
 
+    def of_pods(self, namespace: str, prefix: str) -> Sequence[LogLine]:
+        """Of every Pod whose name begins so, all containers, by time."""
+        found = [
+            line
+            for (where, pod, _), lines in self._lines.items()
+            if where == namespace and pod.startswith(prefix)
+            for line in lines
+        ]
+        return sorted(found, key=lambda line: line.time)
+
     def drop(self, namespace: str, pod: str) -> None:
         """A Pod is gone, and so is what it printed."""
         self._lines = {key: lines for key, lines in self._lines.items() if key[:2] != (namespace, pod)}

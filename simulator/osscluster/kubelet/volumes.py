@@ -113,6 +113,10 @@ class VolumeManager:
         """Node path of a mounted volume of a Pod."""
         return self._mounted[uid, name].target
 
+    def paths(self, uid: str) -> list[str]:
+        """Node paths of every mounted volume of a Pod, in the order in which they came."""
+        return [mounted.target for (pod, _), mounted in self._mounted.items() if pod == uid]
+
     def volume_name(self, uid: str, name: str) -> str:
         """The PV's name: what kubelet calls a CSI volume below its directories."""
         return str(self._mounted[uid, name].pv["metadata"]["name"])

@@ -1,0 +1,317 @@
+"""`ossvol repro`: a user's own manifests in, what he would see out.
+
+The manifests are applied to a cluster of the version asked for, over buckets that hold what a description says. Then
+every container with an OSS volume lists, reads and writes there; whatever it can't do is shown with its errno and the
+requests behind it. What is not modelled is said, never guessed. The runner's thread.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from osscluster.api.objects import ApiError
+from osscluster.volume import Syscalls, errno_name
+from ossvol.errors import ScenarioErrors, StepImpossible, UsageError
+from ossvol.observation import request_line
+
+if TYPE_CHECKING:
+    from osscluster.api.objects import KubeObject
+    from ossvol.environment import Environment
+
+__all__ = ["Access", "ContainerReport", "Report", "reproduce"]
+
+_DRIVER = "ossplugin.csi.alibabacloud.com"
+_ENTRIES_SHOWN = 20
+_FILES_READ = 3
+_REQUESTS_SHOWN = 5
+_PROBE = ".ossvol-repro"
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What came of one attempt. errno: "" where it worked; requests: the last ones behind a failure."""
+
+    what: str
+    path: str
+    errno: str = ""
+    detail: str = ""
+    requests: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerReport:
+    """A container and what it can do below one mount path. uid, gid: of its process."""
+
+    pod: str
+    container: str
+    uid: int
+    gid: int
+    path: str
+    entries: tuple[str, ...]
+    attempts: tuple[Access, ...]
+
+
+@dataclass(slots=True)
+class Report:
+    """The outcome. refused: what the API server said, "" where it took everything; pods: name to what `kubectl get
+    pod` shows; events: one line each; mounts: lines of the nodes' mount tables; logs: of FUSE Pods."""
+
+    csi: str
+    kubernetes: str
+    ossfs: str
+    warnings: list[str] = field(default_factory=list)
+    refused: str = ""
+    pods: dict[str, str] = field(default_factory=dict)
+    events: list[str] = field(default_factory=list)
+    mounts: list[str] = field(default_factory=list)
+    logs: dict[str, str] = field(default_factory=dict)
+    containers: list[ContainerReport] = field(default_factory=list)
+
+    @property
+    def well(self) -> bool:
+        """Every Pod runs, and its containers can do everything."""
+        fine = all(not attempt.errno for report in self.containers for attempt in report.attempts)
+        return not self.refused and fine and all(shown == "Running" for shown in self.pods.values())
+
+    def as_json(self) -> str:
+        """One object, version 1."""
+        return json.dumps({"version": 1, "well": self.well, **asdict(self)}, ensure_ascii=False)
+
+    def as_text(self) -> str:
+        """For people."""
+        return "\n".join(self._lines())
+
+    def _lines(self) -> Iterator[str]:
+        yield f"CSI {self.csi} (ossfs {self.ossfs}), Kubernetes {self.kubernetes}"
+        yield from (f"warning: {warning}" for warning in self.warnings)
+        if self.refused:
+            yield f"The API server refuses the manifests: {self.refused}"
+            return
+        sections: Sequence[tuple[str, Sequence[str]]] = (
+            ("Pods", [f"{name:40} {shown}" for name, shown in self.pods.items()]),
+            ("Events", self.events),
+            ("Mounts", self.mounts),
+            *((f"Log of {name}", text.splitlines()) for name, text in self.logs.items()),
+        )
+        for title, lines in sections:
+            if lines:
+                yield ""
+                yield title
+                yield from (f"  {line}" for line in lines)
+        for report in self.containers:
+            yield ""
+            yield f"{report.pod}/{report.container} (uid {report.uid}, gid {report.gid}) at {report.path}"
+            for attempt in report.attempts:
+                answer = attempt.errno or attempt.detail or "yes"
+                yield f"  {attempt.what:6} {attempt.path:40} {answer}"
+                yield from (f"         {line}" for line in attempt.requests)
+
+
+def reproduce(
+    files: Sequence[Path],
+    *,
+    given: Path | None,
+    via: Literal["kernel", "direct"],
+    csi: str = "",
+    kubernetes: str = "",
+    ossfs: str = "",
+    seconds: float = 300.0,
+) -> Report:
+    """Runs the manifests. given: a file with what a scenario has under `given`; seconds: of virtual time to wait for
+    the Pods. Raises UsageError, ScenarioErrors for files that are wrong, EnvironmentMissing."""
+    from osscluster.api.manifests import ManifestErrors, load
+    from osscluster.engine import make_engine
+    from ossvol.environment import Environment
+
+    try:
+        manifests = load(files)
+    except ManifestErrors as errors:
+        raise ScenarioErrors(errors.problems) from errors
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read the manifests: {error}") from error
+    objects = [manifest.object for manifest in manifests.objects]
+    warnings = [str(warning) for warning in manifests.warnings]
+    buckets = _buckets(objects)
+    if not buckets:
+        raise UsageError(
+            f"{', '.join(map(str, files))}: no PersistentVolume or StorageClass of {_DRIVER} names a bucket"
+        )
+    description = _given(given, buckets, objects, csi=csi, kubernetes=kubernetes)
+    with (
+        closing(make_engine(via, ossfs=ossfs or None)) as engine,
+        closing(Environment(engine, description, "", directory=Path())) as env,
+    ):
+        for name in buckets[1:]:
+            env.cloud.admin.create_bucket(name)
+        return _observe(env, objects, warnings, seconds)
+
+
+def _given(
+    file: Path | None, buckets: Sequence[str], objects: Sequence[KubeObject], *, csi: str, kubernetes: str
+) -> Any:
+    from ossvol.scenario.loader import load_given
+    from ossvol.scenario.model import Given
+
+    given = load_given(file) if file is not None else Given()
+    update: dict[str, Any] = {}
+    if "bucket" not in given.model_fields_set or "name" not in given.bucket.model_fields_set:
+        update["bucket"] = given.bucket.model_copy(update={"name": buckets[0]})
+    elif given.bucket.name not in buckets:
+        raise UsageError(f"{file}: bucket {given.bucket.name!r} is none of the manifests' ({', '.join(buckets)})")
+    cluster = {name: value for name, value in (("csi", csi), ("kubernetes", kubernetes)) if value}
+    if given.cluster is None or cluster:
+        from ossvol.scenario.model import ClusterGiven
+
+        update["cluster"] = (given.cluster or ClusterGiven()).model_copy(update=cluster)
+    if given.credentials.id is None and (found := _access_key(objects)):
+        update["credentials"] = given.credentials.model_copy(update={"id": found[0], "access_key_secret": found[1]})
+    return given.model_copy(update=update)
+
+
+def _attributes(objects: Sequence[KubeObject]) -> Iterator[Mapping[str, Any]]:
+    for thing in objects:
+        spec = thing.get("spec") or {}
+        if thing["kind"] == "PersistentVolume" and (spec.get("csi") or {}).get("driver") == _DRIVER:
+            yield spec["csi"].get("volumeAttributes") or {}
+        elif thing["kind"] == "StorageClass" and thing.get("provisioner") == _DRIVER:
+            yield thing.get("parameters") or {}
+
+
+def _buckets(objects: Sequence[KubeObject]) -> list[str]:
+    found = (str(attributes["bucket"]) for attributes in _attributes(objects) if attributes.get("bucket"))
+    return list(dict.fromkeys(found))
+
+
+def _access_key(objects: Sequence[KubeObject]) -> tuple[str, str] | None:
+    """The first key that the manifests name: it is taken to be good, unless the description says otherwise."""
+    import base64
+
+    for thing in objects:
+        if thing["kind"] == "Secret":
+            plain = dict(thing.get("stringData") or {})
+            for key, value in (thing.get("data") or {}).items():
+                plain.setdefault(key, base64.b64decode(value).decode("utf-8", "replace"))
+            if plain.get("akId") and plain.get("akSecret"):
+                return str(plain["akId"]).strip(), str(plain["akSecret"]).strip()
+    for attributes in _attributes(objects):
+        if attributes.get("akId") and attributes.get("akSecret"):
+            return str(attributes["akId"]), str(attributes["akSecret"])
+    return None
+
+
+def _observe(env: Environment, objects: Sequence[KubeObject], warnings: list[str], seconds: float) -> Report:
+    cluster = env.in_cluster.cluster
+    report = Report(cluster.driver.profile.name, cluster.profile.name, cluster.driver.profile.ossfs, warnings)
+    try:
+        cluster.apply(objects)
+    except ApiError as refusal:
+        report.refused = str(refusal)
+        return report
+    cluster.wait(lambda: bool(pods := _pods(env)) and all(_shown(pod) == "Running" for pod in pods), seconds)
+    for pod in _pods(env):
+        report.pods[_name(pod)] = _shown(pod)
+        report.containers += _containers(env, pod)
+    for event in cluster.events():
+        about, count = event["involvedObject"], event.get("count", 1)
+        if event["type"] == "Warning":
+            times = f" (x{count})" if count > 1 else ""
+            report.events.append(
+                f"{about['kind'].lower()}/{about['name']}: {event['reason']}{times}: {event['message']}"
+            )
+    for node in cluster.nodes.values():
+        report.mounts += [f"{node.spec.name}: {line}" for line in node.host.mounts() if "ossfs" in line.fstype]
+    for pod in cluster.api.list("Pod"):
+        if pod["metadata"]["name"].startswith("csi-fuse-"):
+            name = _name(pod)
+            if text := env.in_cluster.log(name):
+                report.logs[name] = text
+    return report
+
+
+def _pods(env: Environment) -> list[KubeObject]:
+    """Those that the manifests have brought."""
+    own = ("kube-system", "ack-csi-fuse")
+    return [pod for pod in env.in_cluster.cluster.api.list("Pod") if pod["metadata"]["namespace"] not in own]
+
+
+def _name(pod: KubeObject) -> str:
+    return f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"
+
+
+def _shown(pod: KubeObject) -> str:
+    from ossvol.cluster_observation import pod_summary
+
+    return pod_summary(pod)
+
+
+def _containers(env: Environment, pod: KubeObject) -> Iterator[ContainerReport]:
+    claimed = {volume["name"] for volume in pod["spec"].get("volumes") or () if volume.get("persistentVolumeClaim")}
+    for container in pod["spec"]["containers"]:
+        for mount in container.get("volumeMounts") or ():
+            if mount["name"] not in claimed:
+                continue
+            try:
+                process = env.in_cluster.syscalls(f"{_name(pod)}/{container['name']}", None)
+            except StepImpossible:
+                continue  # it does not run; the Pod's line says why
+            yield _look(env, pod, container["name"], mount["mountPath"], process)
+
+
+def _look(env: Environment, pod: KubeObject, container: str, path: str, process: Syscalls) -> ContainerReport:
+    entries: list[str] = []
+    attempts: list[Access] = []
+
+    def attempt(what: str, where: str, do: Any) -> None:
+        log = env.cloud.access_log
+        mark = log.mark()
+        try:
+            detail = do() or ""
+        except OSError as error:
+            requests = tuple(request_line(record) for record in log.since(mark)[-_REQUESTS_SHOWN:])
+            attempts.append(Access(what, where, errno_name(error.errno or 0), error.strerror or "", requests))
+        else:
+            attempts.append(Access(what, where, detail=detail))
+
+    def listing() -> str:
+        entries.extend(sorted(entry.name for entry in process.listdir(path)))
+        return f"{len(entries)} entries"
+
+    attempt("list", path, listing)
+    for name in entries[:_FILES_READ]:
+        attempt("read", f"{path}/{name}", lambda name=name: _read(process, f"{path}/{name}"))
+    attempt("write", f"{path}/{_PROBE}", lambda: _write(process, f"{path}/{_PROBE}"))
+    return ContainerReport(
+        _name(pod), container, process.uid, process.gid, path, tuple(entries[:_ENTRIES_SHOWN]), tuple(attempts)
+    )
+
+
+def _read(process: Syscalls, path: str) -> str:
+    import os
+    import stat
+
+    seen = process.stat(path)
+    if stat.S_ISDIR(seen.mode):
+        return f"directory, {len(process.listdir(path))} entries, mode {stat.S_IMODE(seen.mode):04o}"
+    fd = process.open(path, os.O_RDONLY)
+    try:
+        process.read(fd, 4096)
+    finally:
+        process.close(fd)
+    return f"{seen.size} bytes, mode {stat.S_IMODE(seen.mode):04o}, {seen.uid}:{seen.gid}"
+
+
+def _write(process: Syscalls, path: str) -> str:
+    import os
+
+    fd = process.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+    try:
+        process.write(fd, b"ossvol\n")
+    finally:
+        process.close(fd)
+    process.unlink(path)
+    return ""
