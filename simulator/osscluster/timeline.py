@@ -149,7 +149,7 @@ class Timeline:
             self.settle()
             if job.done:
                 break
-            upcoming = self._next()
+            upcoming = self.next_due()
             if upcoming is None:
                 raise TimeoutError(f"{name} waits for something that will never happen")
             self._now = max(self._now, upcoming)
@@ -160,13 +160,14 @@ class Timeline:
             self.settle()
             if condition():
                 return True
-            upcoming = self._next()
+            upcoming = self.next_due()
             if upcoming is None or upcoming > end:
                 self._now = max(self._now, end)
                 return condition()
             self._now = max(self._now, upcoming)
 
-    def _next(self) -> float | None:
+    def next_due(self) -> float | None:
+        """When the next timer comes, in seconds since the epoch; None when there is none."""
         while self._entries and self._entries[0].timer.cancelled:
             heapq.heappop(self._entries)
         return self._entries[0].when if self._entries else None
@@ -176,7 +177,7 @@ class Timeline:
             job, held = self._ready.popleft()
             self._resume(job, held)
             return True
-        upcoming = self._next()
+        upcoming = self.next_due()
         if upcoming is not None and upcoming <= self._now + _RESOLUTION:
             heapq.heappop(self._entries).timer.callback()
             return True
