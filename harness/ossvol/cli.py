@@ -293,6 +293,39 @@ def serve(
     raise typer.Exit(code)
 
 
+@app.command()
+def mount(
+    target: Annotated[str, typer.Argument(metavar="BUCKET[:/PATH]")],
+    mountpoint: Annotated[Path, typer.Argument(metavar="MOUNTPOINT")],
+    *,
+    option: Annotated[
+        list[str] | None, typer.Option("-o", metavar="OPTION", help="An option of ossfs; repeatable.")
+    ] = None,
+    ossfs_version: Annotated[str, typer.Option(metavar="V", help="Release of ossfs 1.x.")] = "",
+    fixed: Annotated[bool, typer.Option("--fixed", help="Leave out the defects of the release.")] = False,
+    data: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Keep the cloud here; survives kill -9. Default: in memory.")
+    ] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Of the cloud; 0: any free port.")] = 0,
+    json: Annotated[bool, typer.Option("--json", help="First line: endpoint and keys as JSON.")] = False,
+) -> None:
+    """Mount a bucket of a cloud in the same process, the fastest volume, until it is unmounted or Ctrl-C."""
+    from ossvol.mount_command import mount as mount_volume
+
+    with _errors():
+        code = mount_volume(
+            target,
+            mountpoint,
+            options=option or [],
+            version=ossfs_version,
+            fixed=fixed,
+            data=data,
+            port=port,
+            json=json,
+        )
+    raise typer.Exit(code)
+
+
 Endpoint = Annotated[str, typer.Option(metavar="URL", help="A running ossvol serve.")]
 Token = Annotated[str, typer.Option("--control-token", metavar="T", help="What it printed as control token.")]
 Data = Annotated[Path | None, typer.Option(metavar="DIR", help="A data directory that nobody serves right now.")]

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from osscloud.accounts import AccessKey
     from osscloud.service import OssService
 
-__all__ = ["serve"]
+__all__ = ["SIGNALS", "announced_key", "serve"]
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _FLUSH_SECONDS = 0.2
 _LOG_LIMIT = 100_000  # records kept for /-/log, about 50 MiB; a server may run for weeks
 
@@ -95,7 +95,7 @@ def serve(
                     "directory; ossvol snapshot load replaces"
                 )
             load_file(service, snapshot)
-        key = _key(service, access_key_id, access_key_secret)
+        key = announced_key(service, access_key_id, access_key_secret)
         known = service.admin.buckets()
         for name in dict.fromkeys(buckets):
             if name not in known:
@@ -130,12 +130,12 @@ def serve(
                 file=output,
                 flush=True,
             )
-        while signal.sigtimedwait(_SIGNALS, _FLUSH_SECONDS if log else 3600.0) is None:
+        while signal.sigtimedwait(SIGNALS, _FLUSH_SECONDS if log else 3600.0) is None:
             writer.flush()
     return 0
 
 
-def _key(service: OssService, id: str, secret: str) -> AccessKey:
+def announced_key(service: OssService, id: str, secret: str) -> AccessKey:
     """The key to announce: the one given, or the first that the state has, or a new one."""
     if id:
         known = service.accounts.find(id)
@@ -151,12 +151,12 @@ def _key(service: OssService, id: str, secret: str) -> AccessKey:
 
 @contextmanager
 def _signals_waited_for() -> Iterator[None]:
-    previous = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    previous = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         yield
     finally:
         # A second Ctrl-C during the clean-up asks for what is being done already.
-        while signal.sigtimedwait(_SIGNALS, 0) is not None:
+        while signal.sigtimedwait(SIGNALS, 0) is not None:
             pass
         signal.pthread_sigmask(signal.SIG_SETMASK, previous)
 

@@ -20,7 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from osscloud.clock import VirtualClock
+from osscloud.clock import Clock, VirtualClock
 from osscloud.faults import deliver
 from osscloud.message import Request, Response
 from osscloud.service import OssService
@@ -40,11 +40,11 @@ _AMPLE = 1 << 30
 
 
 class InProcessTransport:
-    """Hands requests to the service. Only the cloud's own host listens; faults act on the virtual clock."""
+    """Hands requests to the service. Only the cloud's own host listens; faults act on the clock. Any thread."""
 
     concurrent = False
 
-    def __init__(self, service: OssService, endpoint: str, clock: VirtualClock) -> None:
+    def __init__(self, service: OssService, endpoint: str, clock: Clock) -> None:
         self._service = service
         self._host = urlsplit(endpoint).netloc
         self._clock = clock
