@@ -177,6 +177,30 @@ def test_a_part_that_fails_leaves_no_object_and_no_upload(mount: Any) -> None:
     assert m.admin.uploads(m.bucket) == []
 
 
+def test_a_directory_with_too_much_in_it_is_not_renamed_and_nothing_is_copied(mount: Any) -> None:
+    m = mount("--rename_dir_limit=2", version=VERSION)
+    for name in "abc":
+        m.admin.put(m.bucket, f"d/{name}", b"1")
+    with failure(errno.EMFILE):
+        m.root.rename("d", "e")
+    assert m.admin.keys(m.bucket) == ["d/a", "d/b", "d/c"]
+    m.root.unlink("d/a")
+    m.root.rename("d", "e")
+    assert m.admin.keys(m.bucket) == ["e/b", "e/c"]
+
+
+def test_what_is_under_way_when_a_copy_fails_is_finished_and_nothing_is_deleted(mount: Any) -> None:
+    m = mount("--rename_dir_concurrency=2", version=VERSION)
+    for name in "abcd":
+        m.admin.put(m.bucket, f"d/{name}", b"1")
+    m.engine.cloud.service.faults.add(Fault(operation="CopyObject", count=1, status=403, code="AccessDenied"))
+    with failure(errno.EACCES):
+        m.root.rename("d", "e")
+    if not mount.real:
+        assert m.admin.keys(m.bucket) == ["d/a", "d/b", "d/c", "d/d", "e/b"]
+    assert m.root.stat("d/a").size == 1
+
+
 def test_an_open_file_is_readable_after_it_was_removed(mount: Any) -> None:
     m = mount("", version=VERSION)
     m.admin.put(m.bucket, "a", b"hello")

@@ -37,6 +37,7 @@ from ossfuse.ossfs2.options import MountOptions
 from ossfuse.ossfs2.pages import Pages
 from ossfuse.ossfs2.profile import Profile
 from ossfuse.ossfs2.reader import Reader
+from ossfuse.ossfs2.rename import rename_directory
 from ossfuse.ossfs2.writer import Writer
 
 __all__ = ["Ossfs2"]
@@ -290,7 +291,7 @@ class Ossfs2:
                     raise failure(errno.ENOTEMPTY, new)
                 self._save_below(node)
                 if node.is_directory:
-                    self._rename_directory(old, new)
+                    rename_directory(self._client, self.options, old, new)
                 else:
                     self._client.copy(old, new)
                     self._client.delete(old)
@@ -304,45 +305,6 @@ class Ossfs2:
                 with one.lock:
                     if one.writer is not None:
                         one.writer.flush()
-
-    def _rename_directory(self, old: str, new: str) -> None:
-        """Copies every object below, then deletes them in batches; stops where a request fails, and leaves what is done
-        as it is."""
-        prefix = self._client.directory_key(old)
-        names: list[str] = []
-        itself, position = False, ""
-        while True:
-            page, position = self._client.list_page(
-                prefix, max_keys=self.options.list_keys, delimiter=False, position=position
-            )
-            for listed in page.objects:
-                if listed.key == prefix:
-                    itself = True
-                else:
-                    names.append(listed.key[len(prefix) :])
-                if len(names) > self.options.rename_dir_limit:
-                    raise failure(errno.EMFILE, old)
-            if not position:
-                break
-        if itself:
-            self._client.copy(f"{old}/", f"{new}/")
-        self._copy_side_by_side(names, old, new)
-        self._client.delete_many([prefix + name for name in names])
-        if itself:
-            self._client.delete(f"{old}/")
-
-    def _copy_side_by_side(self, names: list[str], old: str, new: str) -> None:
-        """What is under way when a copy fails goes on to its end; nothing new is begun then."""
-        width = self.options.rename_dir_concurrency
-        for start in range(0, len(names), width):
-            failed = None
-            for name in names[start : start + width]:
-                try:
-                    self._client.copy(f"{old}/{name}", f"{new}/{name}")
-                except RequestFailed as error:
-                    failed = failed or error
-            if failed is not None:
-                raise failed
 
     def opendir(self, ctx: Context, path: str) -> None:
         with self._calling(ctx, "opendir"):

@@ -113,12 +113,7 @@ class Names:
                 return node
         if self._missing.has(path, now) or (node is None and self._told_missing.has(path, now)):
             raise failure(errno.ENOENT, path)
-        try:
-            remote = self.stat(path)
-        except RequestFailed as error:
-            if error.errno == errno.ENOENT:
-                self.vanished(path, node)
-            raise
+        remote = self._looked_at(path, node)
         with parent.lock:
             node = self.tree.child(parent, name)
             if node is None:
@@ -140,15 +135,18 @@ class Names:
         if node is self.tree.root or node.valid(now, self._options.attr_timeout):
             return
         path = node.path
+        remote = self._looked_at(path, node)
+        if remote.kind != node.kind:
+            raise failure(errno.ENOENT, path)
+        node.meet(remote.size, remote.mtime, remote.etag, now)
+
+    def _looked_at(self, path: str, node: Node | None) -> Remote:
         try:
-            remote = self.stat(path)
+            return self.stat(path)
         except RequestFailed as error:
             if error.errno == errno.ENOENT:
                 self.vanished(path, node)
             raise
-        if remote.kind != node.kind:
-            raise failure(errno.ENOENT, path)
-        node.meet(remote.size, remote.mtime, remote.etag, now)
 
     def vanished(self, path: str, node: Node | None) -> None:
         now = self._clock.now()
