@@ -61,8 +61,15 @@ def sign_v1(  # noqa: PLR0917  the order in which OSS signs them
         resource += "?" + "&".join([f"{name}={params[name]}" if params[name] else name for name in signed])
     lines.append(resource)
     text = "\n".join(lines).encode("utf-8", "surrogateescape")
-    digest = hmac.digest(credentials.access_key_secret.encode(), text, "sha1")
-    return f"OSS {credentials.access_key_id}:{binascii.b2a_base64(digest, newline=False).decode()}"
+    keyed = _keyed(credentials.access_key_secret).copy()
+    keyed.update(text)
+    return f"OSS {credentials.access_key_id}:{binascii.b2a_base64(keyed.digest(), newline=False).decode()}"
+
+
+@functools.lru_cache(maxsize=16)
+def _keyed(secret: str) -> hmac.HMAC:
+    """To be copied: a quarter of what hmac.digest costs."""
+    return hmac.new(secret.encode(), digestmod="sha1")
 
 
 def sign_v4(  # noqa: PLR0917  the order in which OSS signs them
