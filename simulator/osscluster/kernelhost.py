@@ -21,7 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from osscluster import mounting, mounttable, nodefiles
+from osscluster import leftovers, mounting, mounttable, nodefiles
 from osscluster.container import ContainerProcess
 from osscluster.errors import CallTimeout
 from osscluster.holders import covering, holders_below, lazily_unmounted_in_use
@@ -269,6 +269,7 @@ class KernelHost:
     def _wait(self, shell: Process, command: str) -> int:
         code = shell.wait(self.call_timeout)
         if code is None:
+            os.killpg(shell.pid, signal.SIGKILL)
             shell.end(signal.SIGKILL)
             raise CallTimeout(f"node {self.name}: {command!r} did not end within {self.call_timeout:g} s")
         return code
@@ -317,14 +318,12 @@ class KernelHost:
                 ossfs.kill()
         for process in self._processes:
             process.end()
-        for entry in mounttable.mounts_below(self._place):
-            mounttable.unmount(entry.mountpoint, lazy=True)
+        leftovers.unmount_below(self._directory)
         for ossfs in self._ossfs:
             if not ossfs.wait(5.0):
                 ossfs.kill()
             shutil.rmtree(ossfs.directory)
-        if not mounttable.mounts_below(self._place):
-            shutil.rmtree(self._directory)
+        leftovers.remove(self._directory)
         self._engine.forget_host(self)
 
     def _provide_programs(self) -> None:

@@ -33,9 +33,10 @@ from osscluster.config import state_base
 from osscluster.errors import EnvironmentMissing
 from osscluster.identity import ProcessIdentity, boot_id, pid_namespace
 
-__all__ = ["Run", "clean", "clean_dead_runs", "living_runs"]
+__all__ = ["Run", "clean", "clean_dead_runs", "living_runs", "remove", "unmount_below"]
 
 _PREFIX = "run-"
+_ROUNDS = 16
 _END_SECONDS = 5.0  # how long a killed process may take to disappear
 
 
@@ -143,23 +144,25 @@ def living_runs(base: Path) -> list[Path]:
 
 
 def clean(directory: Path) -> None:
-    """Ends the processes that the record in `directory` names (if the start time is still theirs), unmounts its mount
-    points (lazily where busy), removes the directory. The run's own process is spared. Nothing to do is no error.
+    """Ends the processes that the record in `directory` names (if the start time is still theirs) and those that have a
+    directory of the run as their root (a shell on a node, and what it started), unmounts what is mounted below it and
+    its mount points elsewhere (lazily where busy), removes the directory. The run's own process is spared. Nothing to
+    do is no error.
 
     Raises OSError when a mount can't be removed; the directory stays then, for the next start.
     """
     processes, mountpoints = _read(directory)
-    identities = [identity for identity in processes if identity.pid != os.getpid()]
+    identities = [identity for identity in [*processes, *_confined(directory)] if identity.pid != os.getpid()]
     for identity in identities:
         _kill(identity)
-    inside = [entry.mountpoint for entry in mounttable.mounts_below(str(directory))]
-    outside = [path for path in mountpoints if path not in inside and _ossfs_mounted(path)]
-    for mountpoint in [*inside, *outside]:
-        _unmount(mountpoint)
+    inside = unmount_below(directory)
+    for mountpoint in mountpoints:
+        if mountpoint not in inside and _ossfs_mounted(mountpoint):
+            _unmount(mountpoint)
     deadline = time.monotonic() + _END_SECONDS
     while any(identity.alive() for identity in identities) and time.monotonic() < deadline:
         time.sleep(0.002)
-    _remove(directory)
+    remove(directory)
 
 
 def _make_base(base: Path) -> None:
@@ -208,6 +211,35 @@ def _kill(identity: ProcessIdentity) -> None:
         os.close(pidfd)
 
 
+def _confined(directory: Path) -> list[ProcessIdentity]:
+    found = []
+    for entry in list(os.scandir("/proc")):
+        if not entry.name.isdigit():
+            continue
+        try:
+            root = os.readlink(f"/proc/{entry.name}/root")
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            continue
+        if root != "/" and mounttable.below(root, str(directory)) is not None:
+            identity = ProcessIdentity.of(int(entry.name))
+            found += [identity] if identity is not None else []
+    return found
+
+
+def unmount_below(directory: Path) -> set[str]:
+    """Unmounts everything at and below a directory, lazily where it is busy; the mount points."""
+    # What is mounted over another mount's children hides them: they come to light, and go, in the next round.
+    seen: set[str] = set()
+    for _ in range(_ROUNDS):
+        inside = [entry.mountpoint for entry in mounttable.mounts_below(str(directory))]
+        if not inside:
+            break
+        for mountpoint in inside:
+            _unmount(mountpoint)
+        seen.update(inside)
+    return seen
+
+
 def _ossfs_mounted(mountpoint: str) -> bool:
     return any(e.mountpoint == mountpoint and e.fstype.startswith("fuse") for e in mounttable.mounts())
 
@@ -218,28 +250,41 @@ def _unmount(mountpoint: str) -> None:
     except OSError as error:
         if error.errno == errno.EBUSY:
             mounttable.unmount(mountpoint, lazy=True)
-        elif error.errno not in (errno.EINVAL, errno.ENOENT):
+        elif error.errno not in (errno.EINVAL, errno.ENOENT, errno.ENOTCONN):
+            # ENOTCONN: the way there leads through a dead mount, with which it goes.
             raise
 
 
-def _remove(directory: Path) -> None:
+def remove(directory: Path) -> None:
+    """Removes a directory of a run. Raises OSError when something is mounted below it: nothing is removed then."""
     if mounttable.mounts_below(str(directory)):
         raise OSError(errno.EBUSY, "still mounted below", str(directory))
     try:
-        device = directory.lstat().st_dev
+        mount = _mount_of(directory)
     except FileNotFoundError:
         return
-    _remove_tree(directory, device)
+    _remove_tree(directory, mount)
 
 
-def _remove_tree(directory: Path, device: int) -> None:
-    # Never across a file system: a mount that came in between must not lose its objects.
+def _mount_of(directory: Path) -> str:
+    """The id of the mount that a directory is seen through."""
+    place = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        if directory.lstat().st_dev != device:
+        lines = Path(f"/proc/self/fdinfo/{place}").read_text(encoding="ascii").splitlines()
+    finally:
+        os.close(place)
+    return next(line for line in lines if line.startswith("mnt_id:"))
+
+
+def _remove_tree(directory: Path, mount: str) -> None:
+    # Never into another mount: one that came in between must not lose its objects, nor a bind mount of this machine's
+    # own directories their files.
+    try:
+        if _mount_of(directory) != mount:
             raise OSError(errno.EBUSY, "mounted in the meantime", str(directory))
         for entry in list(os.scandir(directory)):
             if entry.is_dir(follow_symlinks=False):
-                _remove_tree(Path(entry.path), device)
+                _remove_tree(Path(entry.path), mount)
             else:
                 Path(entry.path).unlink(missing_ok=True)
         directory.rmdir()

@@ -20,6 +20,7 @@ The spawner has a session of its own: Ctrl-C reaches the runner alone, which unm
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import fcntl
 import gc
@@ -360,7 +361,10 @@ class _Server:
 
     def _end(self) -> None:
         for pid in self._children:
-            os.kill(pid, signal.SIGKILL)
+            # Each leads a session: what it has started goes with it.
+            for kill in (os.killpg, os.kill):
+                with contextlib.suppress(ProcessLookupError):
+                    kill(pid, signal.SIGKILL)
         # A mount's process in the middle of unmounting, or a container waiting for it, ends once the mount is gone.
         leftovers.clean(self._run_directory)
         deadline = time.monotonic() + 10.0
