@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-__all__ = ["state_base"]
+__all__ = ["docker_host", "state_base"]
 
 
 def state_base() -> Path:
@@ -22,6 +22,11 @@ def state_base() -> Path:
     if os.geteuid() != 0 and runtime and os.path.isdir(runtime):
         return Path(runtime, "ossvol")
     return Path(f"/tmp/ossvol-{_outer_uid(os.geteuid())}")
+
+
+def docker_host() -> str:
+    """The Docker engine's url: $DOCKER_HOST, or its own socket."""
+    return os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
 
 
 def _outer_uid(uid: int) -> int:

@@ -99,7 +99,8 @@ class ContainerMount:
 
 @dataclass(frozen=True, slots=True)
 class ContainerSpec:
-    """name: what ps shows; groups: supplementary ones; environment and working_dir as in the Pod."""
+    """name: what ps shows; groups: supplementary ones; environment and working_dir as in the Pod; image: of the Docker
+    driver, "" for one made of busybox."""
 
     name: str
     uid: int = 0
@@ -109,6 +110,7 @@ class ContainerSpec:
     mounts: Sequence[ContainerMount] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     working_dir: str = "/"
+    image: str = ""
 
 
 class Container(Syscalls, Protocol):

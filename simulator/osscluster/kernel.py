@@ -28,6 +28,7 @@ from pathlib import Path
 
 from osscluster import cloudprocess, leftovers, mounttable
 from osscluster.container import ContainerProcess
+from osscluster.dockerdriver import DockerDriver
 from osscluster.errors import ClusterError, EnvironmentMissing
 from osscluster.holders import holders_below
 from osscluster.kernelhost import KernelHost
@@ -55,6 +56,7 @@ class KernelEngine:
         self.ossfs = os.path.abspath(ossfs) if ossfs else None
         self.volumes: list[KernelVolume] = []
         self._hosts: dict[str, KernelHost] = {}
+        self._docker: DockerDriver | None = None
 
     def mount(self, spec: VolumeSpec) -> KernelVolume:
         """Raises MountFailed with what the command printed; nothing is left then."""
@@ -69,6 +71,13 @@ class KernelEngine:
         if known is None:
             known = self._hosts[name] = KernelHost(self, name)
         return known
+
+    def docker(self) -> DockerDriver:
+        """The Docker engine of this machine. Raises EnvironmentMissing when there is none to use."""
+        if self._docker is None:
+            self._docker = DockerDriver(self.run.directory.name)
+            self.run.add_docker(self._docker.url)
+        return self._docker
 
     def advance(self, seconds: float) -> None:
         """Moves the time of the cloud and of every mount ahead. A real binary keeps the machine's time: up to 5 s are
@@ -99,6 +108,9 @@ class KernelEngine:
         """Ends every container, mount and process of this engine and removes its files; safe to call twice."""
         for host in list(self._hosts.values()):
             host.close()
+        if self._docker is not None:
+            self._docker.close()
+            self._docker = None
         for volume in list(self.volumes):
             volume.discard()
         self.cloud.close()

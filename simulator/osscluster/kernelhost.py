@@ -114,6 +114,7 @@ class KernelHost:
         self._processes: list[ContainerProcess] = []
         self._ossfs: list[KernelOssfs] = []
         self._base: list[str] = []
+        self._foreign: dict[int, str] = {}  # Docker containers: pid to id
         self._told = False
         self._last_command = 0.0
         self._closed = False
@@ -217,12 +218,28 @@ class KernelHost:
     def start_container(
         self, spec: ContainerSpec, *, driver: Literal["process", "docker"] = "process"
     ) -> ContainerProcess:
-        jail = Jail(
-            rootfs=self._rootfs,
-            mounts=[JailMount(self._at(m.source), m.source, m.target, m.read_only) for m in spec.mounts],
-            working_dir=spec.working_dir,
-        )
-        return self._start(spec, jail)
+        mounts = [JailMount(self._at(m.source), m.source, m.target, m.read_only) for m in spec.mounts]
+        if driver == "process":
+            return self._start(spec, Jail(rootfs=self._rootfs, mounts=mounts, working_dir=spec.working_dir))
+        docker = self._engine.docker()
+        for mount in mounts:
+            # Docker makes directories where there are none, and kubelet asks before.
+            self.root.stat(mount.shown)
+        name, pid = docker.start(spec, mounts)
+        self._foreign[pid] = name
+        try:
+            made = self._start(spec, Jail(join=pid, working_dir=spec.working_dir))
+        except BaseException:
+            self._remove_foreign(pid)
+            raise
+        made.on_end = lambda: self._remove_foreign(pid)
+        return made
+
+    def _remove_foreign(self, pid: int) -> None:
+        name = self._foreign.pop(pid, None)
+        if name is not None:
+            self._engine.docker().remove(name)
+        self.settle()
 
     def start_process(self, name: str, *, uid: int = 0, gid: int = 0, groups: Sequence[int] = ()) -> ContainerProcess:
         return self._start(ContainerSpec(name, uid=uid, gid=gid, groups=groups), Jail(root=self._place))

@@ -19,6 +19,7 @@ from __future__ import annotations
 import atexit
 import errno
 import fcntl
+import importlib
 import json
 import os
 import signal
@@ -55,6 +56,7 @@ class Run:
         self.directory.chmod(0o711)
         self._processes: dict[int, int] = {}
         self._mountpoints: list[str] = []
+        self._docker = ""
         self._callbacks: list[Callable[[], None]] = []
         self._count = 0
         self._closed = False
@@ -100,6 +102,11 @@ class Run:
             self._mountpoints.remove(mountpoint)
             self._write()
 
+    def add_docker(self, url: str) -> None:
+        """Records the Docker engine that has containers of this run, before it has one."""
+        self._docker = url
+        self._write()
+
     def on_close(self, callback: Callable[[], None]) -> None:
         """Called when the run closes, before anything is removed; the last one registered first."""
         self._callbacks.append(callback)
@@ -119,6 +126,7 @@ class Run:
             "runner": [self.owner.pid, self.owner.start],
             "processes": sorted(self._processes.items()),
             "mountpoints": self._mountpoints,
+            "docker": self._docker,
         }
         fresh = self.directory / "record.json.new"
         fresh.write_text(json.dumps(record), encoding="utf-8")
@@ -151,10 +159,13 @@ def clean(directory: Path) -> None:
 
     Raises OSError when a mount can't be removed; the directory stays then, for the next start.
     """
-    processes, mountpoints = _read(directory)
+    processes, mountpoints, docker = _read(directory)
     identities = [identity for identity in [*processes, *_confined(directory)] if identity.pid != os.getpid()]
     for identity in identities:
         _kill(identity)
+    if docker:
+        # Only who had containers has the package.
+        importlib.import_module("osscluster.dockerdriver").remove_all(docker, directory.name)
     inside = unmount_below(directory)
     for mountpoint in mountpoints:
         if mountpoint not in inside and _ossfs_mounted(mountpoint):
@@ -186,14 +197,18 @@ def _dead(name: str) -> bool:
     return fields[1] == pid_namespace() and not ProcessIdentity(int(fields[2]), int(fields[3])).alive()
 
 
-def _read(directory: Path) -> tuple[list[ProcessIdentity], list[str]]:
+def _read(directory: Path) -> tuple[list[ProcessIdentity], list[str], str]:
     try:
         record = json.loads((directory / "record.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
-        return [], []
+        return [], [], ""
     if directory.name.removeprefix(_PREFIX).split("-")[0] != boot_id():
-        return [], []
-    return [ProcessIdentity(pid, start) for pid, start in record["processes"]], list(record["mountpoints"])
+        return [], [], ""
+    return (
+        [ProcessIdentity(pid, start) for pid, start in record["processes"]],
+        list(record["mountpoints"]),
+        record.get("docker", ""),
+    )
 
 
 def _kill(identity: ProcessIdentity) -> None:
