@@ -196,10 +196,7 @@ def _csi(csi: Mapping[str, Any]) -> Errors:
 
 
 def _claim(object: KubeObject) -> Errors:
-    yield from _claim_spec(object["spec"])
-
-
-def _claim_spec(spec: Mapping[str, Any]) -> Errors:
+    spec = object["spec"]
     modes = spec.get("accessModes") or ()
     if not modes:
         yield required("spec.accessModes", "at least 1 access mode is required")
@@ -279,10 +276,8 @@ def _workload(object: KubeObject) -> Errors:
         yield invalid_value("spec.template.metadata.labels", labels, "`selector` does not match template `labels`")
     if "replicas" in spec:
         yield from not_negative("spec.replicas", spec["replicas"])
-    claims = spec.get("volumeClaimTemplates") or ()
-    for claim in claims:
-        yield from _claim_spec(claim.get("spec") or {})
-    claimed = [(claim.get("metadata") or {}).get("name", "") for claim in claims]
+    # What is wrong with a claim's template is found when the controller makes the claim.
+    claimed = [(claim.get("metadata") or {}).get("name", "") for claim in spec.get("volumeClaimTemplates") or ()]
     yield from pod_spec(template["spec"], "spec.template.spec", more_volumes=claimed)
     if (policy := template["spec"]["restartPolicy"]) in ("OnFailure", "Never"):
         yield unsupported("spec.template.spec.restartPolicy", policy, ("Always",))
