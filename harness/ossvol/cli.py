@@ -326,6 +326,58 @@ def mount(
     raise typer.Exit(code)
 
 
+@app.command()
+def cluster(
+    *,
+    csi: Annotated[str, typer.Option(metavar="V", help="CSI driver.")] = "",
+    kubernetes: Annotated[str, typer.Option(metavar="V", help="Kubernetes release.")] = "",
+    nodes: Annotated[int, typer.Option(min=1, max=50, metavar="N")] = 1,
+    file: Annotated[
+        list[Path] | None, typer.Option("-f", "--file", metavar="FILE", help="Manifests to apply; repeatable.")
+    ] = None,
+    bucket: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Bucket to create; repeatable.")] = None,
+    via: Annotated[Via | None, typer.Option(help="Default: kernel where it works, otherwise direct.")] = None,
+    ossfs: Annotated[str, typer.Option(metavar="PATH", help="A real ossfs binary instead of the simulated one.")] = "",
+    factor: Annotated[
+        float, typer.Option(min=0, metavar="X", help="Seconds of the cluster per second of yours; 0: time stands.")
+    ] = 1.0,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Of the API server; 0: any free port.")] = 0,
+    json: Annotated[bool, typer.Option("--json", help="One line: kubeconfig, versions, access key as JSON.")] = False,
+) -> None:
+    """Run a cluster with OSS volumes, until Ctrl-C; ossvol kubectl talks to it."""
+    from ossvol.cluster_command import serve_cluster
+    from ossvol.run_command import choose_via
+
+    with _errors():
+        code = serve_cluster(
+            via=choose_via(_via(via), ossfs=ossfs),
+            csi=csi,
+            kubernetes=kubernetes,
+            nodes=nodes,
+            files=file or [],
+            buckets=bucket or [],
+            factor=factor,
+            port=port,
+            ossfs=ossfs,
+            json=json,
+        )
+    raise typer.Exit(code)
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
+    options_metavar="",
+)
+def kubectl(
+    arguments: Annotated[list[str] | None, typer.Argument(metavar="ARGUMENTS", help="As kubectl takes them.")] = None,
+) -> None:
+    """Run the real kubectl at the cluster that ossvol cluster runs."""
+    from ossvol.cluster_command import exec_kubectl
+
+    with _errors():
+        exec_kubectl(arguments or [])
+
+
 Endpoint = Annotated[str, typer.Option(metavar="URL", help="A running ossvol serve.")]
 Token = Annotated[str, typer.Option("--control-token", metavar="T", help="What it printed as control token.")]
 Data = Annotated[Path | None, typer.Option(metavar="DIR", help="A data directory that nobody serves right now.")]

@@ -38,6 +38,7 @@ def checks() -> list[Check]:
         _library(),
         _program("fusermount", "apt-get install -y fuse", needed=os.geteuid() != 0, instead="fusermount3"),
         _program("lsof", "apt-get install -y lsof", needed=False),
+        _program("kubectl", "pip install 'ossvol[kubectl]'", needed=False),
         Check(
             "root",
             os.geteuid() == 0,

@@ -15,6 +15,7 @@ from osscluster.api.objects import KubeObject
 from osscluster.api.store import MemoryApi
 from osscluster.controllers.attachdetach import AttachDetach
 from osscluster.controllers.binder import Binder
+from osscluster.controllers.namespaces import Namespaces
 from osscluster.controllers.protection import Protection
 from osscluster.controllers.scheduler import Scheduler
 from osscluster.controllers.workloads import Workloads
@@ -85,7 +86,9 @@ class Cluster:
             self.api, self.timeline, lambda: self.driver.controller, self.attach_required, self._in_use
         )
         protection = Protection(self.api, self.timeline)
+        namespaces = Namespaces(self.api, self.timeline)
         self._closers += [workloads.close, scheduler.close, binder.close, attaching.close, protection.close]
+        self._closers.append(namespaces.close)
         self.nodes: dict[str, Node] = {}
         for number, spec in enumerate(nodes):
             self._add_node(spec, f"192.168.0.{number + 10}", container_driver)
