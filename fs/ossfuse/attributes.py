@@ -176,7 +176,7 @@ class AttributeRules:
         forced: a directory that exists only through its children. listed: the headers come from a listing
         (readdir_optimize), so metadata is not looked at."""
         profile = self.profile
-        mode = self._listed_mode(key, headers) if listed else self.mode(key, headers, forced=forced)
+        mode = self.mode(key, headers, forced=forced, listed=listed)
         modified = parse_http_date(headers.get("last-modified", ""))
         found = Attributes(mode=mode, uid=self._owner(headers, listed), gid=self._group(headers, listed))
         found.mtime = self._time(headers, "mtime", modified, listed)
@@ -197,12 +197,19 @@ class AttributeRules:
         found.blocks = blocks_of(size)
         return found
 
-    def mode(self, key: str, headers: Mapping[str, str], *, forced: bool = False) -> int:
+    def times(self, headers: Mapping[str, str]) -> tuple[float, float]:
+        """mtime and ctime that metadata tell, in seconds, whatever is displayed (source: ToTimeStat)."""
+        modified = parse_http_date(headers.get("last-modified", ""))
+        return self._time(headers, "mtime", modified, False), self._time(headers, "ctime", modified, False)
+
+    def mode(self, key: str, headers: Mapping[str, str], *, forced: bool = False, listed: bool = False) -> int:
         """Mode with type bits (source: get_mode)."""
         profile = self.profile
         slash = key.endswith("/")
         s3sync = False
-        if (text := headers.get(META + "mode")) is not None:
+        if listed:
+            mode = self._listed_mode(slash, headers)
+        elif (text := headers.get(META + "mode")) is not None:
             mode = _number(text, 0 if profile.mode_any_base else 10)
         elif (text := headers.get(META + "permissions")) is not None:
             mode = _number(text, 0 if profile.mode_any_base else 10)
@@ -248,7 +255,8 @@ class AttributeRules:
         text_rule = complement and profile.complement_text_directory
         return text_rule and kind == "text/plain" and content_length(headers) <= 1
 
-    def _listed_mode(self, key: str, headers: Mapping[str, str]) -> int:
+    def _listed_mode(self, slash: bool, headers: Mapping[str, str]) -> int:
+        """With readdir_optimize: the type that metadata tell, permissions that nothing tells."""
         kind = stat.S_IFMT(_number(headers.get(META + "mode", ""), 0))
         if kind == stat.S_IFLNK:
             return kind | PERMISSIONS
@@ -258,10 +266,8 @@ class AttributeRules:
             return kind | 0o644
         if kind:
             return kind | 0o640
-        slash = key.endswith("/")
-        if slash and ("content-type" not in headers or self._typed_directory(slash, headers)):
-            return stat.S_IFDIR | 0o750
-        return stat.S_IFREG | (0o750 if slash else 0o640)
+        profile = self.profile
+        return profile.directory_mode_missing if slash else profile.file_mode_missing
 
     def _checked_anyway(self, size: int) -> bool:
         return 0 < size <= self.options.readdir_check_size

@@ -165,14 +165,15 @@ class ObjectClient:
 
     # --- single requests ------------------------------------------------------------------------------------------
 
-    def head(self, path: str, *, attempts: int | None = None) -> Headers:
-        """Headers of an object: Content-Type, Content-Length, ETag, Last-Modified, every x-oss-*; lower-case names."""
-        response = self._head(path, attempts)
+    def head(self, path: str, *, attempts: int | None = None, side_by_side: bool = False) -> Headers:
+        """Headers of an object: Content-Type, Content-Length, ETag, Last-Modified, every x-oss-*; lower-case names.
+        side_by_side: one of several requests, of which a redirect without Location counts as success."""
+        response = self._head(path, attempts, side_by_side)
         return {wanted: value for name, value in response.headers.items() if (wanted := _wanted(name))}
 
-    def _head(self, path: str, attempts: int | None) -> Response:
+    def _head(self, path: str, attempts: int | None, side_by_side: bool) -> Response:
         try:
-            return self._perform("HEAD", path, attempts=attempts)
+            return self._perform("HEAD", path, attempts=attempts, side_by_side=side_by_side)
         except RequestFailed:
             # An object encrypted with a customer's key can't be looked at without it (source: HeadRequest).
             for key in self._options.sse_keys:
@@ -224,12 +225,22 @@ class ObjectClient:
         *,
         attempts: int | None = None,
         customer_key: str = "",
+        side_by_side: bool = False,
     ) -> None:
-        """As `get`, into a file, at the same place as in the object. size is not 0. Raises OSError of the file too."""
+        """As `get`, into a file, at the same place as in the object. size is not 0. side_by_side: as for `head`. Raises
+        OSError of the file too."""
         headers = self._get_headers(start, size, customer_key)
         target = _FileRange(fd, start, size)
         try:
-            response = self._perform("GET", path, headers=headers, attempts=attempts, room=size, target=target)
+            response = self._perform(
+                "GET",
+                path,
+                headers=headers,
+                attempts=attempts,
+                room=size,
+                target=target,
+                side_by_side=side_by_side,
+            )
             position = 0
             for piece in (response.body,) if isinstance(response.body, _BUFFERS) else response.body.chunks():
                 target.write(position, memoryview(piece))
@@ -517,8 +528,10 @@ class ObjectClient:
         trusted_redirects: bool = False,
         room: int | None = None,
         target: _FileRange | None = None,
+        side_by_side: bool = False,
     ) -> Response:
-        """Sends until there is an answer that counts (source: S3fsCurl::RequestPerform)."""
+        """Sends until there is an answer that counts (source: S3fsCurl::RequestPerform). side_by_side: every status
+        below 400 does (source: S3fsMultiCurl::MultiRead)."""
         key = self.key(path) if key is None else key
         limit = self._options.retries if attempts is None else attempts
         last: RequestFailed | None = None
@@ -544,7 +557,7 @@ class ObjectClient:
                 if attempts is None:
                     self._clock.sleep(WRITE_ERROR_WAIT)
                 continue
-            if self._succeeded(response.status):
+            if self._succeeded(response.status) or (side_by_side and response.status < 400):
                 return response
             text = response.read()
             code, again = self._judge(method, key, response.status, text)
@@ -563,7 +576,8 @@ class ObjectClient:
         profile = self._profile
         if profile.retry_any_5xx and status >= 500:
             return errno.EIO, True
-        if profile.size_error_codes and (code := element_text(body, "Code")):
+        # The body of the answer to a DELETE is not kept.
+        if profile.size_error_codes and method != "DELETE" and (code := element_text(body, "Code")):
             known = {"EntityTooLarge": errno.EFBIG, "KeyTooLongError": errno.ENAMETOOLONG}
             if profile.object_state_is_eremote:
                 known["InvalidObjectState"] = errno.EREMOTE

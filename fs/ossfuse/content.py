@@ -60,8 +60,9 @@ class Content:
         reading = flags & os.O_ACCMODE == os.O_RDONLY
         if reading and flags & os.O_TRUNC and m.profile.read_only_truncate_refused:
             raise failure(errno.EACCES, path)
-        # What is known of an open file may exist nowhere else; of all others the server is asked afresh.
-        if not m.profile.entity_shared or m.files.find(path) is None:
+        # What is known of an open file may exist nowhere else; of all others the server is asked afresh, but for those
+        # that 1.91 knows to be missing.
+        if not m.profile.entity_shared or (m.cache.get(path) is not None and m.files.find(path) is None):
             m.cache.drop(path)
         m.access.require_parent(ctx, path, os.X_OK)
         try:

@@ -59,7 +59,7 @@ class Directory:
             m.cache.add(base + name, {"content-length": str(found.size), "last-modified": modified}, listed=True)
 
         def job(name: str) -> Callable[[int | None], Headers]:
-            return lambda attempts: m.client.head(base + name, attempts=attempts)
+            return lambda attempts: m.client.head(base + name, attempts=attempts, side_by_side=True)
 
         # A HEAD that fails for good leaves its entry without attributes; the listing is answered all the same.
         answers, _ = m.client.together([job(name) for name in asked], parallel=m.options.multireq_max)

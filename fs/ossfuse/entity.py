@@ -85,9 +85,11 @@ class Entity:
         clock: Clock,
         mime: MimeTable,
         spool: Spool,
+        look_up: Callable[[str], None],
     ) -> None:
         """mtime None: nothing is known of the file, so a size above 0 counts as changed content. temporary: not kept
-        by use_cache. Raises OSError where the cache can't be used."""
+        by use_cache. look_up: asks for the attributes of a path, and does not mind when there are none. Raises OSError
+        where the cache can't be used."""
         self.path = path
         self.lock = threading.RLock()
         self.headers = dict(headers)
@@ -99,6 +101,7 @@ class Entity:
         self._clock = clock
         self._mime = mime
         self._spool = spool
+        self._look_up = look_up
         self._file: IO[bytes] | None = None
         self._cached: CachedFile | None = None
         if spool.cache is not None and not temporary:
@@ -272,14 +275,18 @@ class Entity:
             if not self._make_room(size):
                 if not self._profile.read_errno_mapped:
                     raise failure(errno.ENOSPC, self.path)
-                return self._client.get(self.path, start, size, stream=True)
+                return self._stream(start, size)
         try:
             self.load(start, start + room)
         except RequestFailed as error:
             if not self._profile.read_errno_mapped:
                 raise failure(errno.EIO, self.path) from error
-            return self._client.get(self.path, start, size, stream=True)
+            return self._stream(start, size)
         return None
+
+    def _stream(self, start: int, size: int) -> bytes:
+        self._look_up(self.path)
+        return self._client.get(self.path, start, size, stream=True)
 
     def _make_room(self, size: int) -> bool:
         """Whether there is room for `size` bytes, after local data that nobody needs were let go of (source:
@@ -316,6 +323,7 @@ class Entity:
                 if needed:
                     self._download(begin, needed)
                 elif self._profile.fetches_beyond_end:
+                    self._look_up(self.path)
                     self._client.get(self.path, 0, 0)
                 self._pages.mark(begin, stop, state)
                 if self._profile.read_forgets_shrink and not begin and stop == self.size:
@@ -326,13 +334,15 @@ class Entity:
         parallel = size > 2 * part if self._profile.parallel_read_doubles else size >= part
         fd = self._local()
         self._stored = self._clock.now()
+        # How the object is encrypted is asked before every download (source: get_object_sse_type).
+        self._look_up(self.path)
         if not parallel or self._options.nomultipart:
             self._fetch(fd, start, size)
             return
 
         def job(begin: int, stop: int) -> Callable[[int | None], bool]:
             def fetch(attempts: int | None) -> bool:
-                self._fetch(fd, begin, stop - begin, attempts)
+                self._fetch(fd, begin, stop - begin, attempts, side_by_side=True)
                 return True
 
             return fetch
@@ -340,13 +350,18 @@ class Entity:
         pieces = [(start + begin, start + stop) for begin, stop, _ in plain_parts(size, part)]
         for index in range(0, len(pieces), self._options.parallel_count):
             batch = pieces[index : index + self._options.parallel_count]
-            done, well = self._client.together([job(*piece) for piece in batch], parallel=len(batch))
-            if not well or not all(done):
+            # A range that is not there (404) leaves zeros.
+            _, well = self._client.together([job(*piece) for piece in batch], parallel=len(batch))
+            if not well:
                 raise RequestFailed(errno.EIO, self.path)
 
-    def _fetch(self, fd: int, start: int, size: int, attempts: int | None = None) -> None:
+    def _fetch(
+        self, fd: int, start: int, size: int, attempts: int | None = None, *, side_by_side: bool = False
+    ) -> None:
         digest = self.headers.get(CUSTOMER_KEY_DIGEST, "")
-        self._client.download(self.path, start, size, fd, attempts=attempts, customer_key=digest)
+        self._client.download(
+            self.path, start, size, fd, attempts=attempts, customer_key=digest, side_by_side=side_by_side
+        )
 
     def write(self, data: bytes | memoryview, start: int) -> int:
         """Writes into the local file. Raises OSError (ENOSPC: the disk of the spool is full)."""
@@ -355,17 +370,24 @@ class Entity:
                 self._spool.clean()
             if not self._spool.has_room(len(data)):
                 raise failure(errno.ENOSPC, self.path)
-            if start and (self._profile.loads_before_write or self._options.nomultipart):
+            whole = not self._mixes()  # what lies around a write is loaded then, before and (1.91) behind it
+            if start and (self._profile.loads_before_write or whole):
                 self.load(0, start)
             if start > self.size:
                 self._pages.resize(start, modified=not self._profile.loads_before_write or self._profile.entity_shared)
             _write_all(self._local(), data, start)
             self._pages.mark(start, start + len(data), PageState.WRITTEN)
-            if self._options.nomultipart and not self._profile.loads_before_write:
+            if whole and not self._profile.loads_before_write:
                 self.load(start + len(data))
             self._dirty = True
             self._touch()
             return len(data)
+
+    def _mixes(self) -> bool:
+        """Whether unchanged ranges are copied on the server."""
+        options = self._options
+        off = options.nomultipart or options.nomixupload or options.nocopyapi or options.norenameapi
+        return self._profile.mix_upload and not off
 
     def modified_bytes(self) -> int:
         with self.lock:
@@ -387,18 +409,18 @@ class Entity:
             if self.size > profile.upload_max_parts * part_size:
                 raise failure(getattr(errno, profile.too_many_parts_errno), path)
             whole = self.size < part_size * (2 if profile.multipart_doubles else 1)
-            mixed = profile.mix_upload and not (options.nomixupload or options.nocopyapi or options.norenameapi)
             try:
                 if options.nomultipart or whole:
                     self._put(path)
-                elif mixed:
+                elif self._mixes():
                     self._upload_mixed(path)
                 else:
                     self._load_for_upload()
                     pieces = plain_parts(self.size, part_size)
                     self._upload_parts(path, _numbered(pieces, options.multipart_copy_size), mixed=False)
             finally:
-                self._remote_size = self.size
+                if profile.upload_tells_remote_size:
+                    self._remote_size = self.size
             self._pages.uploaded()
             self._new = self._dirty = False
             if not options.nomultipart:

@@ -210,6 +210,13 @@ WORDS: Mapping[str, Words] = {
             "wants local disk space for one part before it mounts",
         ),
     ),
+    "kept_time_from_metadata": Words(
+        _METADATA,
+        _either(
+            "utimens of one time keeps the other as the object's metadata have it",
+            "utimens of one time keeps the other as stat shows it",
+        ),
+    ),
     "utime_omit": Words(
         _METADATA,
         _either(
@@ -497,6 +504,14 @@ WORDS: Mapping[str, Words] = {
         _CACHES,
         _either('a lookup of "N/" alone that misses sends a LIST too', 'a lookup of "N/" alone ends with its HEAD'),
     ),
+    "asking_for_prefix_forgets_it": Words(
+        _CACHES,
+        _either(
+            "chmod, chown, utimens, setxattr and rename take a directory without an object, when it is not in the stat "
+            "cache, for an object that they can copy: ENOENT",
+            "chmod, chown, utimens, setxattr and rename know a directory without an object",
+        ),
+    ),
     "create_pins_entry": Words(
         _CACHES,
         _either(
@@ -564,6 +579,14 @@ WORDS: Mapping[str, Words] = {
         _either(
             "a hole behind the object's end is asked for without a Range, which fails",
             "a hole behind the object's end is zero without a request",
+        ),
+    ),
+    "upload_tells_remote_size": Words(
+        _FILES,
+        _either(
+            "an upload tells an open file how long its object is now",
+            "an open file goes on with the length that its object had at open: after an upload, a write behind the end "
+            "may ask for what is not there and fail with EIO",
         ),
     ),
     "parallel_read_doubles": Words(
@@ -737,6 +760,13 @@ WORDS: Mapping[str, Words] = {
         _either(
             "del_cache leaves page maps behind that make zeros of files read before",
             "del_cache deletes data and page maps",
+        ),
+    ),
+    "xattr_flags_first": Words(
+        _METADATA,
+        _either(
+            "setxattr looks at XATTR_CREATE and XATTR_REPLACE before it rewrites the object of a directory",
+            "setxattr rewrites the object of a directory before it looks at XATTR_CREATE and XATTR_REPLACE",
         ),
     ),
     "last_xattr_stays": Words(

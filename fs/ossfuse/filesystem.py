@@ -124,6 +124,7 @@ class OssFs:
             clock=clock,
             cache=cache,
             lookup=lookup,
+            rules=rules,
             access=access,
             files=files,
             mime=mime,

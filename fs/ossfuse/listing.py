@@ -18,7 +18,7 @@ __all__ = ["BadListing", "ListPage", "ListedObject", "ObjectNames", "parse_page"
 
 
 class BadListing(ValueError):
-    """The answer to a listing is no ListBucketResult."""
+    """The answer to a listing is no XML."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +52,12 @@ class ListPage:
 
 
 def parse_page(body: bytes) -> ListPage:
-    """Reads a ListBucketResult of either version. Raises BadListing."""
+    """Reads a ListBucketResult of either version. Other XML, an error document too, is a listing of nothing: ossfs
+    looks for the elements that it wants and at nothing else. Raises BadListing for what is no XML."""
     try:
         root = _document(body)
     except (ET.ParseError, DefusedXmlException, ValueError) as error:
         raise BadListing(str(error)) from error
-    if _local(root) != "ListBucketResult":
-        raise BadListing(f"root element is {root.tag}")
     objects: list[ListedObject] = []
     prefixes: list[str] = []
     texts: dict[str, str] = {}

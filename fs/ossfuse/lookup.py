@@ -110,7 +110,21 @@ class Lookup:
             return Found(self.root())
         return _copied(self._entry(path, overcheck=overcheck, pinned=pinned, refresh_listed=refresh_listed))
 
-    def _entry(self, path: str, *, overcheck: bool = True, pinned: bool = False, refresh_listed: bool = False) -> Entry:
+    def _find_directory(self, path: str) -> Found:
+        """`find` of this very name for a caller that asks whether it is there only through its children. Unless that
+        is known from before, 1.91 keeps the name as an object without metadata and answers no."""
+        forgets = self._profile.asking_for_prefix_forgets_it and self.cache.capacity > 0
+        return _copied(self._entry(path, overcheck=False, unforced=forgets))
+
+    def _entry(
+        self,
+        path: str,
+        *,
+        overcheck: bool = True,
+        pinned: bool = False,
+        refresh_listed: bool = False,
+        unforced: bool = False,
+    ) -> Entry:
         name = path
         if overcheck and self._compat and FOLDER_SUFFIX in path:
             name = path.partition(FOLDER_SUFFIX)[0] + "/"
@@ -126,7 +140,7 @@ class Lookup:
             if not denied and (error.errno == errno.ENOENT or self._profile.negative_cache_any_failure):
                 self.cache.add_missing(path)
             raise
-        return self.cache.add(name, headers, forced=forced, pinned=pinned)
+        return self.cache.add(name, headers, forced=forced and not unforced, pinned=pinned)
 
     def directory_is_empty(self, path: str) -> bool:
         """Whether nothing is listed below `path`: one LIST of two keys. Raises OSError."""
@@ -153,7 +167,7 @@ class Lookup:
         plain = path.partition(FOLDER_SUFFIX)[0].rstrip("/")
         new = plain + "/"
         try:
-            found = self.find(new, overcheck=False)
+            found = self._find_directory(new)
         except OSError:
             if not self._compat:
                 raise
@@ -173,7 +187,7 @@ class Lookup:
     def _unslashed_directory(self, plain: str) -> DirectoryObject:
         new = plain + "/"
         try:
-            found = self.find(plain, overcheck=False)
+            found = self._find_directory(plain)
         except OSError:
             if self.folder_object_exists(plain):
                 return DirectoryObject(DirectoryKind.FOLDER, plain + FOLDER_SUFFIX, new, "", {})

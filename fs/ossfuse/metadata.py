@@ -24,6 +24,8 @@ __all__ = ["Metadata"]
 
 XATTR = META + "xattr"
 
+_Times = tuple[float | None, float | None]  # atime, mtime; None is kept
+
 
 class Metadata:
     def __init__(self, mounted: Mounted, content: Content, namespace: Namespace) -> None:
@@ -61,13 +63,19 @@ class Metadata:
                 found = m.access.require_owner(ctx, path)
             except OSError:
                 raise denied from None
+        self._change(path, found, {}, times=(atime, mtime))
+
+    def _times(self, found: Attributes, headers: Headers, times: _Times) -> Headers:
+        m = self._m
+        atime, mtime = times
+        kept_mtime, kept_ctime = found.mtime, found.ctime
+        if m.profile.kept_time_from_metadata and not m.options.nocopyapi:
+            kept_mtime, kept_ctime = m.rules.times(headers)
         stamp = format_time if m.profile.fractional_times else _whole
-        changed = found.mtime if mtime is None else mtime
-        accessed = found.ctime if atime is None else atime
-        update = {META + "mtime": stamp(changed)}
+        update = {META + "mtime": stamp(kept_mtime if mtime is None else mtime)}
         if m.profile.access_and_change_times:
-            update[META + "ctime"] = update[META + "atime"] = stamp(accessed)
-        self._change(path, found, update, mtime=changed)
+            update[META + "ctime"] = update[META + "atime"] = stamp(kept_ctime if atime is None else atime)
+        return update
 
     def _owned(self, ctx: Context, path: str) -> Attributes:
         self._not_root(path)
@@ -79,26 +87,33 @@ class Metadata:
         if path == "/":
             raise failure(errno.EIO, path)
 
-    def _change(self, path: str, found: Attributes, update: Headers, *, mtime: float | None = None) -> None:
+    def _change(self, path: str, found: Attributes, update: Headers, *, times: _Times | None = None) -> None:
+        """times: instead of `update`, those of utimens."""
         m = self._m
-        if mtime is None and m.profile.access_and_change_times:
+        if times is None and m.profile.access_and_change_times:
             update[META + "ctime"] = str(m.now())
         target, cached, headers = path, path, {}
         if found.is_directory:
             directory = m.lookup.directory_object(path)
+            if times is not None:
+                update = self._times(found, directory.headers, times)
             if directory.replaced or m.options.nocopyapi:
                 self._replace_directory(path, directory.object_path, found, update)
                 return
             target, cached, headers = directory.new_path, directory.cached_path, directory.headers
         elif m.options.nocopyapi:
+            if times is not None:
+                update = self._times(found, {}, times)
             self._reupload(path, found, update)
             return
         else:
-            refresh = mtime is not None and m.options.readdir_optimize
+            refresh = times is not None and m.options.readdir_optimize
             headers = m.lookup.find(path, refresh_listed=refresh).headers
+            if times is not None:
+                update = self._times(found, headers, times)
         changed = self._content.take_metadata(path, self._copying(target, update))
-        if mtime is not None:
-            self._content.hold_mtime(path, mtime)
+        if times is not None:
+            self._content.hold_mtime(path, float(update[META + "mtime"]))
         if changed is None:
             return
         self._put(target, {**headers, **changed})
@@ -162,11 +177,13 @@ class Metadata:
                 return
             raise failure(errno.ENOTSUP, path)
         found = self._owned(ctx, path)
-        target, headers = self._xattr_target(path, found)
-        if XATTR not in headers and flags & os.XATTR_REPLACE:
-            raise failure(errno.ENODATA, path)
-        if XATTR in headers and flags & os.XATTR_CREATE:
-            raise failure(errno.EEXIST, path)
+        target, headers, old = self._xattr_target(path, found)
+        if m.profile.xattr_flags_first:
+            self._check_flags(path, flags, headers)
+        if old is not None:
+            self._replace_directory(path, old, found, {})
+        if not m.profile.xattr_flags_first:
+            self._check_flags(path, flags, headers)
         attributes = _parse(headers.get(XATTR, ""))
         attributes[name] = value
         update = {XATTR: _build(attributes)}
@@ -189,12 +206,13 @@ class Metadata:
         if not m.options.xattr and not m.profile.noxattr_pretends:
             raise failure(errno.ENOTSUP, path)
         found = self._owned(ctx, path)
-        headers = (m.lookup.directory_object(path) if found.is_directory else m.lookup.find(path)).headers
+        target, headers, old = self._xattr_target(path, found)
         attributes = _parse(headers.get(XATTR, ""))
         if name not in attributes:
             raise failure(errno.ENODATA, path)
         del attributes[name]
-        target, headers = self._xattr_target(path, found)
+        if old is not None:
+            self._replace_directory(path, old, found, {})
         self._store_xattr(path, target, headers, {XATTR: _build(attributes) if attributes else ""})
 
     def _xattrs(self, ctx: Context, path: str) -> dict[str, bytes] | None:
@@ -205,14 +223,21 @@ class Metadata:
         headers = m.lookup.find(path).headers
         return _parse(headers[XATTR]) if XATTR in headers else None
 
-    def _xattr_target(self, path: str, found: Attributes) -> tuple[str, Headers]:
+    @staticmethod
+    def _check_flags(path: str, flags: int, headers: Headers) -> None:
+        if XATTR not in headers and flags & os.XATTR_REPLACE:
+            raise failure(errno.ENODATA, path)
+        if XATTR in headers and flags & os.XATTR_CREATE:
+            raise failure(errno.EEXIST, path)
+
+    def _xattr_target(self, path: str, found: Attributes) -> tuple[str, Headers, str | None]:
+        """Where the attributes are kept, the metadata there, and the object of a directory that has to be replaced
+        first ("" where it has none)."""
         m = self._m
         if not found.is_directory:
-            return path, m.lookup.find(path).headers
+            return path, m.lookup.find(path).headers, None
         directory = m.lookup.directory_object(path)
-        if directory.replaced:
-            self._replace_directory(path, directory.object_path, found, {})
-        return directory.new_path, directory.headers
+        return directory.new_path, directory.headers, directory.object_path if directory.replaced else None
 
     def _store_xattr(self, path: str, target: str, headers: Headers, update: Headers) -> None:
         changed = self._content.take_metadata(path, self._copying(target, update))

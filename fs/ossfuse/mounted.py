@@ -5,12 +5,13 @@ A plain record; each member says itself which threads may use it.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
 
 from osscloud.clock import Clock
 from ossfuse.access import AccessChecks
-from ossfuse.attributes import META, Headers, content_length
+from ossfuse.attributes import META, AttributeRules, Headers, content_length
 from ossfuse.client import ObjectClient
 from ossfuse.entity import Entity, OpenFiles, Spool
 from ossfuse.errors import RequestFailed
@@ -42,6 +43,7 @@ class Mounted:
     clock: Clock
     cache: StatCache
     lookup: Lookup
+    rules: AttributeRules
     access: AccessChecks
     files: OpenFiles
     mime: MimeTable
@@ -61,7 +63,12 @@ class Mounted:
             clock=self.clock,
             mime=self.mime,
             spool=self.spool,
+            look_up=self._look_up,
         )
+
+    def _look_up(self, path: str) -> None:
+        with contextlib.suppress(OSError):
+            self.lookup.find(path)
 
     def now(self) -> int:
         """Seconds since the epoch, as ossfs writes them into metadata."""

@@ -162,8 +162,6 @@ class Namespace:
         found = m.lookup.find(path)
         target = symlink_target(found.headers) if m.profile.symlink_target_header else None
         if target is None:
-            if m.profile.symlink_target_header:
-                found = m.lookup.find(path)  # s3fs_readlink of 1.91 asks, and get_local_fent asks again
             mtime, size = found.attributes.mtime, found.attributes.size
             handle = m.files.open(
                 path,

@@ -113,6 +113,7 @@ class Profile:
     disk_space_text: str = "There is no enough disk space for used as cache(or temporary) directory by s3fs."
     disk_space_amounts: bool = False  # 1.91.5 and later add what is required and what is there
     check_wants_parallel_parts: bool = True  # space for parallel_count parts; 1.80: for one
+    kept_time_from_metadata: bool = True  # 1.91, source, s3fs_utimens: the time that is kept is that of the metadata
     utime_omit: bool = True  # 1.91: flag_utime_omit_ok; before, libfuse drops a change of one time only
     syslog_identity: str = "ossfs"  # 1.80 logs as s3fs
     third_option_word: str = "option"  # 1.80 misspells it "optioni"
@@ -193,6 +194,8 @@ class Profile:
     stat_cache_hit_refreshes: bool = False  # 1.80 without expiry: a hit makes the entry young again
     stat_cache_evicts_by_name: bool = False  # 1.80: of the oldest second's entries the first by name makes room
     overcheck_lists_plain: bool = True  # 1.91: a lookup of "N/" alone that misses still sends the LIST
+    # 1.91, source, get_object_attribute: who asks whether a directory has no object hears no where it was not cached
+    asking_for_prefix_forgets_it: bool = True
     create_pins_entry: bool = True  # 1.91: a created file that is not on the server lives in the stat cache
     skip_clean_on_read_only_flush: bool = False  # 1.91.10 knows the option
 
@@ -211,6 +214,7 @@ class Profile:
     too_many_parts_errno: str = "EFBIG"  # 1.80: ENOTSUP
     loads_before_write: bool = False  # 1.80 downloads what lies before a write at the write
     fetches_beyond_end: bool = False  # 1.80: a hole behind the object's end sends a GET without Range, measured
+    upload_tells_remote_size: bool = True  # 1.80: a file goes on with the object's size at open (size_orgmeta)
     parallel_read_doubles: bool = False  # 1.80 reads in parallel above 2 x multipart_size
     read_errno_mapped: bool = False  # 1.91.2 on: a failed read tries once more directly and tells the real errno
     object_state_is_eremote: bool = True  # 403 InvalidObjectState: EREMOTE; 1.80: EPERM
@@ -262,6 +266,9 @@ class Profile:
     cached_rename_zero_fills: bool = True
     # del_cache of 1.80, measured: data go, page maps stay, and the next read takes zeros for what was loaded
     del_cache_keeps_maps: bool = False
+    xattr_flags_first: bool = (
+        False  # 1.80 looks at XATTR_CREATE and XATTR_REPLACE before it rewrites a directory, source
+    )
     last_xattr_stays: bool = True  # 1.91, measured: the only attribute of a file that is not open can't be removed
     statfs_files: int = 0  # from 1.91.9: 18014398509481983
     estale_on_null_path: bool = False  # 1.91.9: operations with a NULL path answer ESTALE
@@ -351,6 +358,7 @@ _V1806 = Profile(
     mountpoint_told_first=True,
     missing_bucket_usage=True,
     check_wants_parallel_parts=False,
+    kept_time_from_metadata=False,
     utime_omit=False,
     syslog_identity="s3fs",
     third_option_word="optioni",
@@ -399,6 +407,7 @@ _V1806 = Profile(
     stat_cache_hit_refreshes=True,
     stat_cache_evicts_by_name=True,
     negative_cache_hit_refreshes=False,
+    asking_for_prefix_forgets_it=False,
     create_pins_entry=False,
     missing_execute_is_eperm=True,
     opendir_needs_execute=True,
@@ -412,6 +421,7 @@ _V1806 = Profile(
     too_many_parts_errno="ENOTSUP",
     loads_before_write=True,
     fetches_beyond_end=True,
+    upload_tells_remote_size=False,
     parallel_read_doubles=True,
     object_state_is_eremote=False,
     rename_flushes_source=False,
@@ -443,6 +453,7 @@ _V1806 = Profile(
     mknod_regular_creates=True,
     noxattr_pretends=True,
     statfs_blocks=16_777_216,
+    xattr_flags_first=True,
     last_xattr_stays=False,
     multi_request_retries_inside=False,
     retry_any_5xx=True,

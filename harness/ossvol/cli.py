@@ -141,7 +141,7 @@ def parity(
     seed: Annotated[int, typer.Option(min=0, metavar="S", help="Seed of the first sequence.")] = 0,
     steps: Annotated[int, typer.Option(min=1, metavar="N", help="Steps of a sequence.")] = 20,
     only: Annotated[
-        list[str] | None, typer.Option(metavar="PART", help="sequences, permissions or scenarios; repeatable.")
+        list[str] | None, typer.Option(metavar="PART", help="sequences, permissions, errno or scenarios; repeatable.")
     ] = None,
     scenario: Annotated[list[str] | None, typer.Option(metavar="ID", help="Only these scenarios; repeatable.")] = None,
     replay: Annotated[str, typer.Option(metavar="TEXT", help="One sequence, as a report prints it.")] = "",

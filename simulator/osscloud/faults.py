@@ -198,12 +198,14 @@ class FaultPlan:
 def deliver(response: Response, clock: Clock) -> Response:
     """What an in-process client of a transport sees of a response: the response, late when it is slow or stalls.
 
-    Raises ConnectionResetError for "reset" and "truncate", ConnectionRefusedError for "refuse", and TimeoutError for
-    "blackhole", `CLIENT_TIMEOUT` seconds later."""
+    Raises ConnectionResetError for "reset" and for "truncate" of a body, ConnectionRefusedError for "refuse", and
+    TimeoutError for "blackhole", `CLIENT_TIMEOUT` seconds later."""
     if isinstance(response, FaultedResponse):
         match response.action:
             case "stall" | "latency":
                 clock.sleep(response.seconds)
+            case "truncate" if not len(response.body):
+                return response
             case "refuse":
                 raise ConnectionRefusedError(errno.ECONNREFUSED, "connection refused by the fault plan")
             case "blackhole":

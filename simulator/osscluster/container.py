@@ -41,6 +41,15 @@ _libc.readdir64.argtypes = [ctypes.c_void_p]
 _libc.closedir.argtypes = [ctypes.c_void_p]
 # struct dirent64: u64 d_ino, s64 d_off, u16 d_reclen, u8 d_type, char d_name[].
 _D_TYPE, _D_NAME = 18, 19
+_AT_FDCWD = -100
+_UTIME_OMIT = (1 << 30) - 2
+
+
+class _Timespec(ctypes.Structure):
+    _fields_ = (("seconds", ctypes.c_long), ("nanoseconds", ctypes.c_long))
+
+
+_libc.utimensat.argtypes = [ctypes.c_int, ctypes.c_char_p, ctypes.POINTER(_Timespec), ctypes.c_int]
 _KINDS = {0: "", 4: "directory", 8: "file", 10: "symlink"}
 
 _StatTuple = tuple[int, int, int, int, float, int, int, int, float, float]
@@ -134,6 +143,9 @@ class _Calls:
     def open(self, path: str, flags: int, mode: int) -> int:
         return os.open(self._path(path), flags, mode)
 
+    def dup(self, fd: int) -> int:
+        return os.dup(fd)
+
     def close(self, fd: int) -> None:
         os.close(fd)
 
@@ -154,6 +166,9 @@ class _Calls:
 
     def fsync(self, fd: int) -> None:
         os.fsync(fd)
+
+    def fdatasync(self, fd: int) -> None:
+        os.fdatasync(fd)
 
     def ftruncate(self, fd: int, size: int) -> None:
         os.ftruncate(fd, size)
@@ -194,8 +209,11 @@ class _Calls:
     def lchown(self, path: str, uid: int, gid: int) -> None:
         os.lchown(self._path(path), uid, gid)
 
-    def utime(self, path: str, atime_ns: int, mtime_ns: int) -> None:
-        os.utime(self._path(path), ns=(atime_ns, mtime_ns))
+    def utime(self, path: str, *times: tuple[int, int]) -> None:
+        # os.utime knows no UTIME_OMIT.
+        pair = (_Timespec * 2)(*(_Timespec(*time) for time in times))
+        if _libc.utimensat(_AT_FDCWD, self._path(path), pair, 0):
+            raise OSError(ctypes.get_errno(), "utimensat")
 
     def access(self, path: str, mode: int) -> bool:
         return os.access(self._path(path), mode)
@@ -353,6 +371,9 @@ class ContainerProcess:
     def open(self, path: str, flags: int = os.O_RDONLY, mode: int = 0o666) -> int:
         return cast(int, self._call("open", path, flags, mode))
 
+    def dup(self, fd: int) -> int:
+        return cast(int, self._call("dup", fd))
+
     def close(self, fd: int) -> None:
         self._call("close", fd)
 
@@ -373,6 +394,9 @@ class ContainerProcess:
 
     def fsync(self, fd: int) -> None:
         self._call("fsync", fd)
+
+    def fdatasync(self, fd: int) -> None:
+        self._call("fdatasync", fd)
 
     def ftruncate(self, fd: int, size: int) -> None:
         self._call("ftruncate", fd, size)
@@ -413,8 +437,9 @@ class ContainerProcess:
     def lchown(self, path: str, uid: int, gid: int) -> None:
         self._call("lchown", path, uid, gid)
 
-    def utime(self, path: str, atime: float, mtime: float) -> None:
-        self._call("utime", path, round(atime * 1e9), round(mtime * 1e9))
+    def utime(self, path: str, atime: float | None, mtime: float | None) -> None:
+        times = [(0, _UTIME_OMIT) if time is None else divmod(round(time * 1e9), 10**9) for time in (atime, mtime)]
+        self._call("utime", path, *times)
 
     def access(self, path: str, mode: int) -> bool:
         return cast(bool, self._call("access", path, mode))

@@ -71,6 +71,7 @@ class OpenFile:
     flags: int
     handle: int | None  # None: a directory
     offset: int = 0
+    descriptors: int = 1  # more than one after dup(2)
 
     @property
     def readable(self) -> bool:

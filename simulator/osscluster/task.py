@@ -114,9 +114,18 @@ class Task:
     @_system_call
     def open(self, path: str, flags: int = os.O_RDONLY, mode: int = 0o666) -> int:
         file = self._vfs.open(self._context, path, flags, mode & ~self._umask)
+        return self._install(file)
+
+    def _install(self, file: OpenFile) -> int:
         fd = next(number for number in range(3, len(self.files) + 4) if number not in self.files)
         self.files[fd] = file
         return fd
+
+    @_system_call
+    def dup(self, fd: int) -> int:
+        file = self._file(fd)
+        file.descriptors += 1
+        return self._install(file)
 
     @_system_call
     def close(self, fd: int) -> None:
@@ -161,9 +170,16 @@ class Task:
 
     @_system_call
     def fsync(self, fd: int) -> None:
+        self._fsync(fd, datasync=False)
+
+    @_system_call
+    def fdatasync(self, fd: int) -> None:
+        self._fsync(fd, datasync=True)
+
+    def _fsync(self, fd: int, *, datasync: bool) -> None:
         file = self._file(fd)
         if file.handle is not None:
-            self._vfs.fs.fsync(self._context, file.node.path, file.handle, False)
+            self._vfs.fs.fsync(self._context, file.node.path, file.handle, datasync)
 
     @_system_call
     def ftruncate(self, fd: int, size: int) -> None:
@@ -246,7 +262,7 @@ class Task:
         self._vfs.chown(self._context, self._vfs.find(self._context, path, follow=False), uid, gid)
 
     @_system_call
-    def utime(self, path: str, atime: float, mtime: float) -> None:
+    def utime(self, path: str, atime: float | None, mtime: float | None) -> None:
         self._vfs.utime(self._context, self._vfs.find(self._context, path), atime, mtime)
 
     def access(self, path: str, mode: int) -> bool:

@@ -563,11 +563,12 @@ class Vfs:
             self.fs.chown(context, node.path, uid, gid)
         self._refresh(context, node)
 
-    def utime(self, context: Context, node: Inode, atime: float, mtime: float) -> None:
-        """utimensat(2) with both times given."""
+    def utime(self, context: Context, node: Inode, atime: float | None, mtime: float | None) -> None:
+        """utimensat(2). libfuse hands a change of one time only on where the release asked for it."""
         self._may_change(context, node)
         self._owned(context, node)
-        self.fs.utimens(context, node.path, atime, mtime)
+        if self.fs.profile.utime_omit or (atime is not None and mtime is not None):
+            self.fs.utimens(context, node.path, atime, mtime)
         self._refresh(context, node)
 
     def truncate(self, context: Context, node: Inode, size: int) -> None:
@@ -703,16 +704,18 @@ class Vfs:
             self.fs.release(context, full, handle)
 
     def close(self, context: Context, file: OpenFile) -> None:
-        """close(2) of the only descriptor of an open file: FLUSH, whose error it answers, then RELEASE."""
+        """close(2): FLUSH, whose error it answers; then, for the last descriptor of an open file, RELEASE."""
         node = file.node
+        file.descriptors -= 1
         try:
             if file.handle is not None:
                 check_good(node)
                 self.fs.flush(context, node.path, file.handle)
         finally:
-            node.open_count -= 1
-            if self.connected:
-                self._release(node, file.handle)
+            if not file.descriptors:
+                node.open_count -= 1
+                if self.connected:
+                    self._release(node, file.handle)
 
     def _release(self, node: Inode, handle: int | None) -> None:
         # RELEASE carries no credentials: uid, gid and pid are 0.

@@ -65,9 +65,19 @@ def test_a_status_becomes_the_errno_of_the_release(ossfs, status, code, old, new
         volume = ossfs(version)
         failing(volume, status, code)
         if expected:
-            assert errno_of(lambda volume=volume: volume.client.delete("/f")) == expected
+            assert errno_of(lambda volume=volume: volume.client.put("/f", {})) == expected
         else:
-            volume.client.delete("/f")
+            volume.client.put("/f", {})
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "expected"),
+    [(400, "EntityTooLarge", "EIO"), (400, "KeyTooLongError", "EIO"), (403, "InvalidObjectState", "EPERM")],
+)
+def test_what_the_answer_to_a_delete_says_is_not_read(ossfs, status, code, expected) -> None:
+    volume = ossfs("1.91.10")
+    failing(volume, status, code)
+    assert errno_of(lambda: volume.client.delete("/f")) == expected
 
 
 def test_head_400_is_eperm_in_1_91_and_enametoolong_for_long_keys(ossfs) -> None:
@@ -324,9 +334,16 @@ def test_a_part_that_keeps_failing_is_sent_retries_plus_one_times(ossfs, version
     assert (code, len(aborted)) == (("EPERM", 0) if version == "1.80.6" else ("EIO", 1))
 
 
-def test_listings_that_are_no_listings_are_eio(ossfs) -> None:
+def test_other_xml_in_the_place_of_a_listing_is_an_empty_one(ossfs) -> None:
     volume = ossfs("1.91.10")
-    for body in (b"<html>hi</html>", b"not xml", b"<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>"):
+    body = b"<Error><Code>InternalError</Code></Error>"
+    volume.transport.answer = lambda request: Response(200, {"Content-Length": str(len(body))}, body)
+    assert volume.fs.readdir(ROOT, "/") == [(".", None), ("..", None)]
+
+
+def test_listings_that_are_no_xml_are_eio(ossfs) -> None:
+    volume = ossfs("1.91.10")
+    for body in (b"not xml", b"<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>"):
         volume.transport.answer = lambda request, body=body: Response(200, {"Content-Length": str(len(body))}, body)
         assert errno_of(lambda: volume.fs.readdir(ROOT, "/")) == "EIO"
 

@@ -61,9 +61,33 @@ def test_sequences_use_every_verb_every_actor_and_only_options_that_the_release_
     steps = [step for sequence in drawn for step in sequence.steps]
     assert {step.verb for step in steps if step.actor in ("root", "app", "other")} == set(VERBS)
     assert {step.actor for step in steps} == {"root", "app", "other", "cloud", "volume"}
-    options = " ".join({sequence.options for sequence in drawn})
+    options = " ".join({options_for(seed, release) for seed in range(0, 3000, PER_MOUNT)})
     assert "noxattr" in options
     assert "use_xattr" not in options
+
+
+def test_sequences_hold_a_file_open_twice_rename_directories_write_parts_and_let_entries_expire() -> None:
+    drawn = [generate(seed, profile.find("1.91.10"), steps=25) for seed in range(0, 2000, 7)]
+    steps = [(sequence, step) for sequence in drawn for step in sequence.steps]
+    assert any(step.verb == "rename" and set(step.words) <= {"d", "d/e", "p", "n"} for _, step in steps)
+    assert any(step.verb == "write" and int(step.words[1]) > 5 << 20 for _, step in steps)
+    assert any(step.verb == "write" and int(step.words[2]) > 5 << 20 for _, step in steps)
+    waits = {sequence.options for sequence, step in steps if step.verb == "wait"}
+    assert waits
+    assert all("_expire=2" in options and "attr_timeout=0" in options for options in waits)
+    assert any(_open_twice(sequence) for sequence in drawn)
+
+
+def _open_twice(sequence: Sequence) -> bool:
+    held: dict[str, str] = {}
+    for step in sequence.steps:
+        if step.verb == "open":
+            if step.words[1] in held.values():
+                return True
+            held[step.words[0]] = step.words[1]
+        elif step.verb == "close":
+            held.pop(step.words[0], None)
+    return False
 
 
 def test_neighbouring_seeds_share_their_options_and_the_first_works_in_the_root() -> None:
@@ -200,6 +224,7 @@ def test_an_unexplained_difference_fails_and_a_stale_entry_fails_only_when_stric
 def test_the_pages_are_made_of_the_data() -> None:
     remedy = "run: python -m ossvol.parity.document"
     assert (DOCS / "parity.md").read_text("utf-8") == document.parity_page(), remedy
+    assert (DOCS / "errno.md").read_text("utf-8") == document.errno_page(), remedy
     assert (DOCS / "permissions.md").read_text("utf-8") == document.permissions_page(), remedy
 
 

@@ -1,7 +1,7 @@
 """`ossvol parity`: the real binary against the simulation of its release, from the command line to an exit code.
 
-Four parts: random sequences, the permissions matrix, the scenarios, and the list of known differences that all of them
-are matched against. Called from the main thread.
+Five parts: random sequences, the permissions matrix, the errno table, the scenarios, and the list of known differences
+that they are matched against. Called from the main thread.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from ossvol.parity.comparison import Difference
 from ossvol.parity.differences import Known, load
 from ossvol.parity.generator import PER_MOUNT, generate
 from ossvol.parity.matrix import check_matrix
+from ossvol.parity.outcomes import check_outcomes
 from ossvol.parity.pair import Pair, Verdict, shrink
 from ossvol.parity.scenario_runs import compare_scenarios
 from ossvol.parity.steps import Sequence
@@ -29,7 +30,7 @@ from ossvol.parity.steps import Sequence
 __all__ = ["FULL_SEQUENCES", "PARTS", "Finding", "Report", "compare_binary"]
 
 FULL_SEQUENCES = 2000
-PARTS = ("sequences", "permissions", "scenarios")
+PARTS = ("sequences", "permissions", "errno", "scenarios")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,7 @@ class Report:
     steps: int = 0
     requests: int = 0
     cells: int = 0
+    errnos: int = 0
     scenarios: int = 0
     skipped: int = 0
     seconds: float = 0.0
@@ -98,6 +100,7 @@ class Report:
                     "steps": self.steps,
                     "requests": self.requests,
                     "cells": self.cells,
+                    "errnos": self.errnos,
                     "scenarios": self.scenarios,
                     "scenarios_skipped": self.skipped,
                     "unexplained": len(self.findings),
@@ -121,7 +124,8 @@ class Report:
         lines += [f"stale: {entry} explains nothing any more; remove it from differences.yaml" for entry in self.stale]
         lines.append(
             f"ossfs {self.version}: {self.sequences} sequences ({self.steps} steps, {self.requests} requests), "
-            f"{self.cells} permission cells, {self.scenarios} scenarios ({self.skipped} skipped): "
+            f"{self.cells} permission cells, {self.errnos} errno cells, "
+            f"{self.scenarios} scenarios ({self.skipped} skipped): "
             f"{len(self.findings)} unexplained, {sum(self.explained.values())} explained differences "
             f"in {self.seconds:.0f} s"
         )
@@ -269,6 +273,10 @@ def compare_binary(
             report.cells, differences = check_matrix(pair.real, version)
             again = shlex.join(["ossvol", "parity", "--ossfs", path, "--only", "permissions"])
             report.findings += [Finding(one, "permissions matrix", "", again) for one in differences]
+    if "errno" in parts:
+        report.errnos, differences = check_outcomes(path, version)
+        again = shlex.join(["ossvol", "parity", "--ossfs", path, "--only", "errno"])
+        report.findings += [Finding(one, "errno table", "", again) for one in differences]
     if "scenarios" in parts:
         compared = compare_scenarios(path, version, run.known, scenarios)
         report.scenarios, report.skipped = compared.compared, compared.skipped

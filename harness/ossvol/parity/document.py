@@ -1,4 +1,4 @@
-"""docs/parity.md and docs/permissions.md, made from the data: python -m ossvol.parity.document writes both.
+"""docs/parity.md, permissions.md and errno.md, made from the data: python -m ossvol.parity.document writes them.
 
 Pure functions but for `main`; any thread.
 """
@@ -9,9 +9,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from ossvol.parity import differences, matrix
+from ossvol.parity import differences, matrix, outcomes
 
-__all__ = ["main", "parity_page", "permissions_page"]
+__all__ = ["errno_page", "main", "parity_page", "permissions_page"]
 
 _PARITY = """\
 # The simulation against the real binaries
@@ -19,12 +19,14 @@ _PARITY = """\
 `ossvol parity --ossfs /path/to/ossfs` runs the same calls on a real ossfs and on the simulation of its release, each on
 a kernel mount over a cloud of its own, and compares what every call returned (value, errno, every field of stat), what
 the bucket holds afterwards (keys, sizes, ETags, types, metadata) and every request (method, key, parameters, headers,
-body, order). It has three parts:
+body, order). It has four parts:
 
 - **sequences**: random steps of three users on few names: create, write, read, truncate, rename, metadata, directories,
-  links, extended attributes, with files held open over other steps, changes by another client of the bucket and
-  remounts, under {options} sets of mount options;
+  links, extended attributes, with files held open over other steps and opened twice, sparse files and files of several
+  parts, changes by another client of the bucket, remounts, and time that lets cache entries expire, under one or two of
+  {options} sets of mount options, in the root of a bucket or a directory of it;
 - **permissions**: the matrix of [permissions.md](permissions.md), {cells} cells;
+- **errno**: the table of [errno.md](errno.md), {errnos} cells;
 - **scenarios**: every scenario whose range of versions allows the release.
 
 Requests that ossfs sends side by side (the HEADs of a listing, the parts of an upload, the ranges of a read) are
@@ -50,6 +52,24 @@ A cell has one sign for each caller: `+` success, `A` EACCES "Permission denied"
 `n` access(2) says no. Every object stands in a directory that everybody may write to, unless its origin says otherwise.
 """
 
+_ERRNO = """\
+# From the answer of OSS to the errno of a call
+
+For every call, the request in brackets ends in the outcome at the head of the column, all others well, with one attempt
+a request (`retries=1`; more attempts are more time, not another errno). Measured on the real binaries of {measured};
+the other releases are what their rows of the table of releases make of it. Tests execute every cell on the simulation,
+`ossvol parity --only errno` on a real binary. The data is `ossvol/parity/errno.yaml`; this page is made from it by
+`python -m ossvol.parity.document`.
+
+`+` is success. "other" is success with something else than the undisturbed call returns: an empty listing, an object
+without its metadata, data that are not the object's. "refused" is access(2) saying no. "open EIO" names the step that
+fails where that is not the last one of the row. "died" is the end of the ossfs process.
+
+An outcome with a code is an error document with that status; 301 and 307 come without a Location. "refused" at the head
+is a connection refused, "reset" one that breaks before the answer, "timeout" no answer within `readwrite_timeout`,
+"truncated" an answer whose body breaks off, "wrong crc" a wrong `x-oss-hash-crc64ecma`, which no 1.x release looks at.
+"""
+
 _SIGNS = {"ok": "+", "EACCES": "A", "EPERM": "P", "refused": "n"}
 
 
@@ -58,7 +78,8 @@ def parity_page() -> str:
     from ossvol.parity.generator import OPTION_SETS
 
     cells = sum(1 for _ in matrix.cells())
-    lines = [_PARITY.format(options=len(set(OPTION_SETS)), cells=f"{cells:,}")]
+    errnos = sum(1 for _ in outcomes.cells())
+    lines = [_PARITY.format(options=len(set(OPTION_SETS)), cells=f"{cells:,}", errnos=f"{errnos:,}")]
     known = differences.load()
     if known:
         lines += ["| id | releases | difference | reason | source |", "|---|---|---|---|---|"]
@@ -70,10 +91,14 @@ def parity_page() -> str:
         lines.append("None.")
     lines += ["", "## The last full runs", ""]
     lines += [
-        "| release | date | sequences | steps | requests | permission cells | scenarios | unexplained | explained |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| release | date | sequences | steps | requests | permission cells | errno cells | scenarios | unexplained "
+        "| explained |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
-    names = ("release", "date", "sequences", "steps", "requests", "cells", "scenarios", "unexplained", "explained")
+    names = (
+        *("release", "date", "sequences", "steps", "requests", "cells", "errnos", "scenarios"),
+        *("unexplained", "explained"),
+    )
     for run in differences.runs():
         shown = [f"{run[name]:,}" if isinstance(run[name], int) else str(run[name]) for name in names]
         lines.append("| " + " | ".join(shown) + " |")
@@ -92,6 +117,33 @@ def permissions_page() -> str:
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
+def errno_page() -> str:
+    """docs/errno.md."""
+    lines = [_ERRNO.format(measured=", ".join(outcomes.MEASURED))]
+    for block in outcomes.blocks():
+        title = ", ".join(block.versions)
+        measured = f"measured with {', '.join(block.measured)}" if block.measured else "by the simulation"
+        lines += [f"## {title}", "", f"The answers of {title}, {measured}.", ""]
+        columns = _columns(block.answers)
+        lines.append("| call | " + " | ".join(", ".join(names) for names in columns) + " |")
+        lines.append("|---" * (len(columns) + 1) + "|")
+        for name, call in outcomes.CALLS.items():
+            answers = [block.answers[outcomes.Cell(name, names[0])] for names in columns]
+            shown = ["+" if answer == "ok" else answer for answer in answers]
+            lines.append(f"| {call.title} (`{call.request}`) | " + " | ".join(shown) + " |")
+        lines.append("")
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def _columns(answers: Mapping[outcomes.Cell, str]) -> list[list[str]]:
+    """Outcomes that every call answers alike stand in one column; the undisturbed request is not shown."""
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for outcome in list(outcomes.OUTCOMES)[1:]:
+        column = tuple(answers[outcomes.Cell(call, outcome)] for call in outcomes.CALLS)
+        alike.setdefault(column, []).append(outcome)
+    return list(alike.values())
+
+
 def _table(found: Mapping[matrix.Cell, str], options: str, *, directories: bool) -> list[str]:
     origins = [name for name, origin in matrix.ORIGINS.items() if origin.directory is directories]
     operations = [
@@ -108,12 +160,13 @@ def _table(found: Mapping[matrix.Cell, str], options: str, *, directories: bool)
 
 
 def main() -> int:
-    """Writes both pages below docs/ of the working directory."""
+    """Writes the pages below docs/ of the working directory."""
     directory = Path("docs")
     if not directory.is_dir():
         print("run this where docs/ is", file=sys.stderr)
         return 2
     (directory / "parity.md").write_text(parity_page(), "utf-8")
+    (directory / "errno.md").write_text(errno_page(), "utf-8")
     (directory / "permissions.md").write_text(permissions_page(), "utf-8")
     return 0
 

@@ -19,7 +19,6 @@ from ossvol.parity.steps import Sequence
 __all__ = ["Pair", "Verdict", "shrink"]
 
 _CALL_SECONDS = 20.0
-_DIRECTORY = {"mode": "16895", "uid": "0", "gid": "0", "mtime": "1000000000"}
 
 
 @dataclass(slots=True)
@@ -78,9 +77,7 @@ class Pair:
             self._count += 1
             base = f"w{self._count}"
             for bench in self._benches:
-                bench.engine.cloud.admin.put(
-                    bench.bucket, f"{base}/", content_type="application/x-directory", meta=_DIRECTORY
-                )
+                bench.put_directory(base)
         traces = [bench.run(sequence, base) for bench in self._benches]
         verdict.steps = len(traces[0].shown)
         verdict.requests = sum(len(shown.requests) for shown in traces[0].shown)

@@ -40,10 +40,12 @@ _TIMES = re.compile(r"x-oss-meta-(?:mtime|atime|ctime)$")
 _HIDDEN = re.compile(r"\.fuse_hidden[0-9a-f]+")
 _UPLOAD = re.compile(r"uploadId=[^&]+")
 _SLACK = 2.0
+_AHEAD = 86_400.0
 
 
 class Times:
-    """What counts as "now": everything since `start` (seconds since the epoch), with two seconds of slack."""
+    """What counts as "now": everything since `start` (seconds since the epoch), with two seconds of slack, and up to a
+    day ahead: the clock of a simulated mount may have been moved."""
 
     def __init__(self) -> None:
         self.start = time.time()
@@ -54,7 +56,7 @@ class Times:
             seconds = float(value)
         except ValueError:
             return str(value)
-        if self.start - _SLACK <= seconds <= time.time() + _SLACK:
+        if self.start - _SLACK <= seconds <= time.time() + _AHEAD:
             return "now" if seconds == int(seconds) else "now+"
         return f"{seconds:.6f}".rstrip("0").rstrip(".")
 

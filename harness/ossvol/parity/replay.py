@@ -10,6 +10,7 @@ import errno
 import hashlib
 import os
 import re
+import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,9 +20,9 @@ from osscluster.errors import CallTimeout, ProcessDied
 from osscluster.kernel import KernelEngine, KernelVolume
 from osscluster.volume import MountFailed, Stat, Syscalls, VolumeSpec, errno_name
 from ossvol.parity.recorder import Recorder, Times, in_order
-from ossvol.parity.steps import Sequence, Step
+from ossvol.parity.steps import VERBS, Sequence, Step
 
-__all__ = ["Bench", "Shown", "Trace", "content", "identities"]
+__all__ = ["Bench", "Shown", "Trace", "Worker", "content", "identities"]
 
 identities: Mapping[str, tuple[int, int, tuple[int, ...]]] = {
     "root": (0, 0, ()),
@@ -39,7 +40,8 @@ _FLAGS = {
     "excl": os.O_EXCL,
     "append": os.O_APPEND,
 }
-_WHOLE = 1 << 20
+_DIRECTORY = {"mode": "16895", "uid": "0", "gid": "0", "mtime": "1000000000"}
+_WHOLE = 32 << 20
 _ENDS = frozenset(("hang", "died", "ENOTCONN", "ECONNABORTED"))  # of the mount or of the process
 _HIDDEN = re.compile(r"\.fuse_hidden[0-9a-f]+")
 
@@ -65,7 +67,8 @@ class Trace:
 
 def content(size: int) -> bytes:
     """`size` bytes that no other size begins with."""
-    return bytes((index * 7 + size) % 251 for index in range(size))
+    period = bytes((index * 7 + size) % 251 for index in range(251))
+    return (period * (size // 251 + 1))[:size]
 
 
 class Bench:
@@ -79,28 +82,56 @@ class Bench:
         self.volume: KernelVolume | DirectVolume | None = None
         self.bucket = ""
         self._options = ""
+        self._path = ""
+        self._cache: tempfile.TemporaryDirectory[str] | None = None
         self._buckets = 0
 
     def close(self) -> None:
         """Ends everything of the engine."""
         self.engine.close()
+        self._drop_cache()
 
     def mount(self, options: str, *, prepare: Callable[[], None] | None = None) -> Shown:
-        """A mount of a new bucket; the one before goes away. prepare: fills the bucket before."""
+        """A mount of a new bucket; the one before goes away. options: as `steps` describes them; prepare: fills the
+        bucket before."""
         self._unmount()
         if self.bucket:
             self.engine.cloud.admin.delete_bucket(self.bucket, force=True)
         self._buckets += 1
         self.bucket = f"parity-{self._buckets}"
-        self._options = options
+        self._options, self._path = options, ""
+        if options.startswith("path="):
+            self._path, _, self._options = options.removeprefix("path=").partition(" ")
+        self._drop_cache()
+        if "@cache" in options:
+            self._cache = tempfile.TemporaryDirectory(prefix="ossvol-parity-")
+            self._options = self._options.replace("@cache", self._cache.name)
         self.engine.cloud.admin.create_bucket(self.bucket)
+        if self._path:
+            self.put_directory("")
         if prepare is not None:
             prepare()
         return self._mount("mount")
 
+    def put_directory(self, name: str) -> None:
+        """A directory that everybody may write to, made by another client. name: "" is the one that is mounted."""
+        key = f"{self.prefix}{name}/" if name else self.prefix
+        self.engine.cloud.admin.put(self.bucket, key, content_type="application/x-directory", meta=_DIRECTORY)
+
+    def put(self, name: str, size: int, meta: str) -> None:
+        """An object of another client. meta: name=value,... or "-" for none."""
+        pairs = dict(pair.split("=", 1) for pair in meta.split(",")) if meta != "-" else {}
+        body = b"target" if pairs.get("mode") == "41471" else content(size)
+        self.engine.cloud.admin.put(self.bucket, self.prefix + name, body, meta=pairs)
+
+    @property
+    def prefix(self) -> str:
+        """Of the keys of everything that is mounted."""
+        return f"{self._path.strip('/')}/" if self._path else ""
+
     def run(self, sequence: Sequence, base: str) -> Trace:
         """Does the sequence below the directory `base` of the volume ("" is its root), closes what it left open."""
-        worker = _Worker(self, base)
+        worker = Worker(self, base)
         self.times.start = min(self.times.start, Times().start)
         self.recorder.take()
         shown = []
@@ -109,13 +140,13 @@ class Bench:
             if shown[-1].fields["result"] in _ENDS:
                 return Trace(tuple(shown), self._objects(base), ())
         shown += worker.close_all()
-        prefix = f"{base}/" if base else ""
+        prefix = f"{self.prefix}{base}/" if base else self.prefix
         uploads = {_relative(key, prefix) for key, _ in self.engine.cloud.admin.uploads(self.bucket)}
         return Trace(tuple(shown), self._objects(base), tuple(sorted(uploads)))
 
     def do(self, step: Step) -> Shown:
         """One step alone, in the root of the volume; what it opens is closed."""
-        worker = _Worker(self, "")
+        worker = Worker(self, "")
         shown = worker.do(step)
         worker.close_all()
         return shown
@@ -142,6 +173,11 @@ class Bench:
         self._unmount()
         return self._mount("volume remount")
 
+    def wait(self, seconds: float) -> Shown:
+        """Lets time pass."""
+        self.engine.advance(seconds)
+        return Shown(f"volume wait {seconds:g}", {"result": "ok"}, ())
+
     def settle(self) -> None:
         """Waits until the mount has done what came before: with -s, libfuse answers in order."""
         if self.volume is not None:
@@ -151,7 +187,9 @@ class Bench:
     def _mount(self, step: str) -> Shown:
         self.recorder.take()
         try:
-            self.volume = self.engine.mount(VolumeSpec(self.bucket, options=self._options, version=self.version))
+            self.volume = self.engine.mount(
+                VolumeSpec(self.bucket, path=self._path, options=self._options, version=self.version)
+            )
         except MountFailed as error:
             self.volume = None
             return Shown(step, {"result": f"exit code {error.returncode}"}, tuple(self.recorder.take()))
@@ -163,8 +201,13 @@ class Bench:
         volume, self.volume = self.volume, None
         volume.discard()
 
+    def _drop_cache(self) -> None:
+        if self._cache is not None:
+            self._cache.cleanup()
+            self._cache = None
+
     def _objects(self, base: str) -> dict[str, str]:
-        prefix = f"{base}/" if base else ""
+        prefix = f"{self.prefix}{base}/" if base else self.prefix
         keys = self.engine.cloud.admin.keys(self.bucket, prefix)
         return {_relative(key, prefix): self._describe(key) for key in keys}
 
@@ -182,8 +225,8 @@ def _relative(key: str, prefix: str) -> str:
     return _HIDDEN.sub(".fuse_hidden*", key.removeprefix(prefix))
 
 
-class _Worker:
-    """A sequence under way."""
+class Worker:
+    """A sequence under way, below the directory `base` of the volume."""
 
     def __init__(self, bench: Bench, base: str) -> None:
         self._bench = bench
@@ -193,6 +236,8 @@ class _Worker:
     def do(self, step: Step) -> Shown:
         bench = self._bench
         bench.recorder.take()
+        if step.verb == "wait":
+            return bench.wait(float(step.words[0]))
         if step.actor == "volume":
             for name in self._handles:
                 self.do(Step(self._handles[name][0], "close", (name,)))
@@ -238,13 +283,13 @@ class _Worker:
             return {"result": "ok"}
         calls = self._bench.actor(step.actor)
         kind = step.verb
-        if kind in ("fstat", "close", "read", "write", "fsync", "ftruncate"):
+        if VERBS[kind][0] == "HANDLE" and kind != "open":
             return self._with_handle(calls, step)
         return self._with_path(calls, step)
 
     def _other_client(self, step: Step) -> None:
         admin, bucket = self._bench.engine.cloud.admin, self._bench.bucket
-        key = self._path(step.words[0])
+        key = self._bench.prefix + self._path(step.words[0])
         if step.verb == "delete":
             if admin.object(bucket, key) is not None:
                 admin.delete(bucket, key)
@@ -271,6 +316,10 @@ class _Worker:
                 return {"result": "ok", "written": str(calls.pwrite(fd, content(int(rest[0])), int(rest[1])))}
             case "fsync":
                 calls.fsync(fd)
+            case "fdatasync":
+                calls.fdatasync(fd)
+            case "flush":
+                calls.close(calls.dup(fd))
             case _:
                 calls.ftruncate(fd, int(rest[0]))
         return {"result": "ok"}
@@ -346,7 +395,8 @@ class _Worker:
             case "lchown":
                 calls.lchown(path, int(rest[0]), int(rest[1]))
             case "utime":
-                calls.utime(path, float(rest[0]), float(rest[1]))
+                times = [None if word == "-" else float(word) for word in rest]
+                calls.utime(path, times[0], times[1])
             case "setxattr":
                 calls.setxattr(path, rest[0], rest[1].encode(), int(rest[2]))
             case "removexattr":

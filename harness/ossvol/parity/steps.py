@@ -1,8 +1,9 @@
 """What a parity run does: steps, and sequences of them, as values and as one line of text.
 
 A step is "ACTOR VERB ARGUMENT...": a system call of one of three processes (root, app 1000:1001, other 2000:2001 in
-group 1001), a change by another client of the bucket (cloud), or a remount (volume). A sequence is its mount options
-and its steps, joined by "; "; the text is what a report prints and `ossvol parity --replay` takes.
+group 1001), a change by another client of the bucket (cloud), or a remount or the passing of time (volume). A sequence
+is its mount options and its steps, joined by "; "; the text is what a report prints and `ossvol parity --replay` takes.
+Options may begin with "path=/PATH", the directory of the bucket that is mounted, and name "@cache", a new directory.
 
 Paths are relative to the directory in which a sequence works. Pure values: any thread.
 """
@@ -35,6 +36,8 @@ VERBS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "read": ("HANDLE", "SIZE", "OFFSET"),
         "write": ("HANDLE", "SIZE", "OFFSET"),
         "fsync": ("HANDLE",),
+        "fdatasync": ("HANDLE",),
+        "flush": ("HANDLE",),  # dup(2), and close(2) of the duplicate
         "ftruncate": ("HANDLE", "SIZE"),
         "put": ("PATH", "SIZE"),  # open O_CREAT|O_TRUNC, write, close
         "append": ("PATH", "SIZE"),  # open O_APPEND, write, close
@@ -50,7 +53,7 @@ VERBS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "chmod": ("PATH", "MODE"),
         "chown": ("PATH", "UID", "GID"),
         "lchown": ("PATH", "UID", "GID"),
-        "utime": ("PATH", "SECONDS", "SECONDS"),
+        "utime": ("PATH", "SECONDS", "SECONDS"),  # "-": UTIME_OMIT
         "setxattr": ("PATH", "NAME", "VALUE", "FLAGS"),
         "getxattr": ("PATH", "NAME"),
         "listxattr": ("PATH",),
@@ -63,7 +66,7 @@ CLOUD_VERBS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "delete": ("KEY",),
     }
 )
-VOLUME_VERBS: Mapping[str, tuple[str, ...]] = MappingProxyType({"remount": ()})
+VOLUME_VERBS: Mapping[str, tuple[str, ...]] = MappingProxyType({"remount": (), "wait": ("SECONDS",)})
 
 
 @dataclass(frozen=True, slots=True)

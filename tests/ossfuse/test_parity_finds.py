@@ -1,0 +1,100 @@
+"""What `ossvol parity` found against the real binaries, one named test each, in process."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from ossfuse.filesystem import Context
+
+ROOT = Context(0, 0)
+BOTH = ("1.80.6", "1.91.10")
+
+
+@pytest.mark.parametrize("version", BOTH)
+def test_every_download_asks_for_the_attributes_first_where_they_are_not_cached(ossfs, version: str) -> None:
+    volume = ossfs(version, "-omax_stat_cache_size=0")
+    volume.put("l", b"target", meta={"mode": "41471"})
+    heads = {"1.80.6": 2, "1.91.10": 2}[version]
+    assert volume.requests(lambda: volume.fs.readlink(ROOT, "/l")) == ["HEAD l"] * heads + ["GET l"]
+
+
+def test_1_80_asks_for_a_hole_by_the_size_that_the_object_had_at_open(ossfs) -> None:
+    volume = ossfs("1.80.6")
+    volume.put("f", bytes(4096), meta={"mode": "33188"})
+    fh = volume.fs.open(ROOT, "/f", os.O_WRONLY | os.O_TRUNC)
+    volume.fs.write(ROOT, "/f", fh, b"x", 5000)
+    assert volume.requests(lambda: volume.fs.write(ROOT, "/f", fh, b"x", 5001)) == ["GET f"]
+    volume.fs.release(ROOT, "/f", fh)
+
+
+def test_setxattr_flags_are_looked_at_before_a_directory_is_rewritten_in_1_80_and_after_in_1_91(ossfs) -> None:
+    for version, writes in (("1.80.6", []), ("1.91.10", ["PUT d/"])):
+        volume = ossfs(version, "" if version == "1.80.6" else "-ouse_xattr")
+        volume.put("d/x")
+
+        def replace(volume=volume) -> None:
+            with pytest.raises(OSError, match="No data available"):
+                volume.fs.setxattr(ROOT, "/d", "user.a", b"v", os.XATTR_REPLACE)
+
+        volume.fs.getattr(ROOT, "/d")
+        assert [line for line in volume.requests(replace) if line.startswith("PUT")] == writes
+
+
+def test_readdir_optimize_leaves_the_type_to_content_type(ossfs) -> None:
+    volume = ossfs("1.91.10", "-oreaddir_optimize")
+    volume.put("d", b"x", content_type="application/x-directory")
+    assert volume.kind("/d") == "dir"
+    assert volume.fs.getattr(ROOT, "/d").mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize("option", ["nomixupload", "nocopyapi", "norenameapi"])
+def test_without_mixed_uploads_what_lies_around_a_write_is_loaded_at_once(ossfs, option: str) -> None:
+    volume = ossfs("1.91.10", f"-o{option}")
+    volume.put("f", bytes(5000), meta={"mode": "33188"})
+    fh = volume.fs.open(ROOT, "/f", os.O_RDWR)
+    volume.transport.log.clear()
+    volume.fs.write(ROOT, "/f", fh, b"x", 100)
+    assert [request.headers["range"] for request in volume.sent()] == ["bytes=0-99", "bytes=101-4999"]
+    volume.fs.release(ROOT, "/f", fh)
+
+
+def test_a_time_that_utimens_keeps_is_that_of_the_directory_object_and_not_of_the_file_beside_it(ossfs) -> None:
+    volume = ossfs("1.91.10")
+    volume.put("p", b"other", meta={"mode": "16877", "mtime": "1000000000"})
+    volume.put("p/", meta={"mtime": "1500000000"}, content_type="application/x-directory")
+    volume.fs.utimens(ROOT, "/p", 1.0, None)
+    assert volume.object("p/").meta["mtime"] == "1500000000"
+
+
+def test_a_directory_without_object_that_is_not_cached_is_taken_for_one_in_1_91(ossfs) -> None:
+    old, new = ossfs("1.80.6"), ossfs("1.91.10")
+    for volume in (old, new):
+        volume.put("d", b"", content_type="text/html", meta={"mode": "16877"})
+        volume.put("d/y")
+        volume.fs.getattr(ROOT, "/d")
+    old.fs.chown(ROOT, "/d", 1000, 1001)
+    with pytest.raises(FileNotFoundError):
+        new.fs.chown(ROOT, "/d", 1000, 1001)
+
+
+def test_open_trusts_the_cache_of_missing_names(ossfs) -> None:
+    volume = ossfs("1.91.10")
+    with pytest.raises(FileNotFoundError):
+        volume.fs.getattr(ROOT, "/f")
+
+    def open_it() -> None:
+        with pytest.raises(FileNotFoundError):
+            volume.fs.open(ROOT, "/f", os.O_RDWR)
+
+    assert volume.requests(open_it) == []
+
+
+def test_a_range_of_a_parallel_download_that_is_not_there_reads_as_zeros(ossfs) -> None:
+    volume = ossfs("1.91.10", "-omultipart_size=5")
+    volume.put("f", b"x" * 11_000_000, meta={"mode": "33188"})
+    fh = volume.fs.open(ROOT, "/f", os.O_RDONLY)
+    volume.admin.delete("bkt", "f")
+    assert volume.fs.read(ROOT, "/f", fh, 10, 0) == bytes(10)
+    volume.fs.release(ROOT, "/f", fh)
