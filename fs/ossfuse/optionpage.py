@@ -148,8 +148,11 @@ Other options go to libfuse, which refuses what it does not know (``fuse: unknow
 `-f` foreground, `-s` one thread, `-d` debug messages, `-h` help, `--version`; `-u` or `--incomplete-mpu-list` lists
 unfinished multipart uploads, `--incomplete-mpu-abort[=all|AGE]` (1.91) aborts them; 1.80 lists and asks on stdin.
 
-In /etc/fstab: `BUCKET /mnt fuse.ossfs url=http://oss-cn-hangzhou.aliyuncs.com,allow_other 0 0`, with a program
-called `ossfs` on root's path. mount(8) calls mount.fuse, which calls `ossfs BUCKET /mnt -o OPTIONS`."""
+In /etc/fstab: `BUCKET[:/PATH] /mnt fuse.ossfs _netdev,allow_other,url=http://oss-cn-hangzhou.aliyuncs.com 0 0`, or in
+the older spelling `ossfs#BUCKET[:/PATH] /mnt fuse OPTIONS 0 0`. mount(8) calls mount.fuse, which calls the program that
+the type names: `ossfs BUCKET[:/PATH] /mnt -o OPTIONS`, looked for on root's path. For the simulation to be found, name
+it so: `ln -s "$(command -v ossfs-sim)" /usr/local/bin/ossfs`; the release is OSSFS_SIM_VERSION of mount's environment.
+mount.fuse keeps `_netdev` to itself, so it works with 1.80 too."""
 
 _SIGNS = {Value.FLAG: "", Value.EITHER: "[=VALUE]"}
 

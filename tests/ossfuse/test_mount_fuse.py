@@ -38,7 +38,8 @@ def until(condition: Callable[[], object], what: str) -> None:
 def cloud() -> Iterator[tuple[OssService, str]]:
     service = OssService(clock=WallClock(), rng=random.Random(1))
     service.admin.create_bucket("bkt")
-    service.admin.put("bkt", "a.txt", b"hello")
+    for key in ("a.txt", "dir/", "dir/a.txt"):
+        service.admin.put("bkt", key, b"" if key.endswith("/") else b"hello")
     service.accounts.create_key(id="AK", secret="SK")
     server = HttpServer(service)
     server.start()
@@ -49,14 +50,16 @@ def cloud() -> Iterator[tuple[OssService, str]]:
 
 
 @pytest.fixture
-def fstab(tmp_path: Path, cloud: tuple[OssService, str]) -> tuple[Path, Path, str]:
-    """A directory with a program called ossfs, a mount point, and the options of an fstab line."""
+def fstab(tmp_path: Path, cloud: tuple[OssService, str], request: pytest.FixtureRequest) -> tuple[Path, Path, str]:
+    """A directory with a program called ossfs (a real one where one is given), a mount point, and the options of an
+    fstab line."""
     passwd = tmp_path / "passwd"
     passwd.write_text("bkt:AK:SK\n")
     passwd.chmod(0o600)
     programs = tmp_path / "bin"
     programs.mkdir()
-    (programs / "ossfs").symlink_to(Path(sys.executable).parent / "ossfs-sim")
+    real = request.config.getoption("--ossvol-ossfs", default=None)
+    (programs / "ossfs").symlink_to(Path(real).resolve() if real else Path(sys.executable).parent / "ossfs-sim")
     mountpoint = tmp_path / "m"
     mountpoint.mkdir()
     return programs, mountpoint, f"url={cloud[1]},use_path_request_style,passwd_file={passwd},allow_other"
@@ -71,8 +74,13 @@ def mount_line(mountpoint: Path) -> str:
 @pytest.mark.skipif(os.geteuid() != 0, reason="mount.fuse adds options that are root's: run the tests as root")
 @pytest.mark.parametrize(
     ("words", "mode"),
-    [(("bkt", "-t", "fuse.ossfs", "-o", "rw,"), "rw"), (("ossfs#bkt", "-o", "ro,"), "ro")],
-    ids=["fuse.ossfs", "ossfs#bucket"],
+    [
+        (("bkt", "-t", "fuse.ossfs", "-o", "rw,"), "rw"),
+        (("bkt:/dir", "-t", "fuse.ossfs", "-o", "rw,"), "rw"),
+        (("ossfs#bkt", "-o", "ro,"), "ro"),
+        (("ossfs#bkt:/dir", "-o", "ro,"), "ro"),
+    ],
+    ids=["fuse.ossfs", "fuse.ossfs path", "ossfs#bucket", "ossfs#bucket:path"],
 )
 def test_mount_fuse_finds_ossfs_by_the_type(fstab: tuple[Path, Path, str], words: tuple[str, ...], mode: str) -> None:
     programs, mountpoint, options = fstab
@@ -91,10 +99,11 @@ def test_mount_fuse_finds_ossfs_by_the_type(fstab: tuple[Path, Path, str], words
 
 @pytest.mark.skipif(not os.path.exists(HELPER), reason=f"{HELPER} is missing: apt install fuse")
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("unshare"), reason="needs root and unshare(1)")
-def test_mount_takes_a_line_of_fstab(fstab: tuple[Path, Path, str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("line", ["bkt {} fuse.ossfs", "bkt:/dir {} fuse.ossfs", "ossfs#bkt:/dir {} fuse"])
+def test_mount_takes_a_line_of_fstab(fstab: tuple[Path, Path, str], tmp_path: Path, line: str) -> None:
     programs, mountpoint, options = fstab
     table = tmp_path / "fstab"
-    table.write_text(f"bkt {mountpoint} fuse.ossfs {options},_netdev 0 0\n")
+    table.write_text(f"{line.format(mountpoint)} {options},_netdev 0 0\n")
     # mount(8) looks for the program where root's programs are; only this process tree sees it there.
     script = f"""set -e
         mount --bind {programs} /usr/local/bin
