@@ -273,14 +273,16 @@ class Entity:
         elif not self._make_room(window):
             room = size
             if not self._make_room(size):
-                if not self._profile.read_errno_mapped:
+                if not self._profile.read_tried_directly:
                     raise failure(errno.ENOSPC, self.path)
                 return self._stream(start, size)
         try:
             self.load(start, start + room)
         except RequestFailed as error:
-            if not self._profile.read_errno_mapped:
+            if self._profile.failed_read_is_eio:
                 raise failure(errno.EIO, self.path) from error
+            if not self._profile.read_tried_directly:
+                raise
             return self._stream(start, size)
         return None
 
@@ -328,6 +330,8 @@ class Entity:
                 self._pages.mark(begin, stop, state)
                 if self._profile.read_forgets_shrink and not begin and stop == self.size:
                     self._pages.shrunk = False
+                if stop > self._remote_size and self._profile.hole_forgets_change:
+                    self._dirty = False
 
     def _download(self, start: int, size: int) -> None:
         part = self._options.multipart_size
@@ -439,7 +443,7 @@ class Entity:
     def _put(self, path: str) -> None:
         self._load_for_upload()
         body = os.pread(self._local(), self.size, 0) if self.size else b""
-        self._client.put(path, self.headers, body, content_type=self._content_type(path))
+        self._client.put(path, self.headers, body, content_type=self._content_type(path), from_file=True)
 
     def _upload_mixed(self, path: str) -> None:
         downloads, pieces = self._pages.mixed_parts(self._options.multipart_size)

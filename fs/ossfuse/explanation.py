@@ -10,7 +10,7 @@ import enum
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from ossfuse.profile import CheckRequest, CheckTime, CheckWording, LinkRefusal, NegativeCache, Profile
+from ossfuse.profile import CheckRequest, CheckTime, CheckWording, LinkRefusal, NegativeCache, Profile, UnlinkedFlush
 
 __all__ = ["TOPICS", "WORDS", "Change", "Statement", "Words", "changes", "statements"]
 
@@ -593,9 +593,13 @@ WORDS: Mapping[str, Words] = {
         _FILES,
         _either("reads in parallel above twice the part size", "reads in parallel from one part size on"),
     ),
-    "read_errno_mapped": Words(
+    "failed_read_is_eio": Words(
         _FILES,
-        _either("a failed read is tried directly and tells the real errno", "a failed read is always EIO"),
+        _either("a failed read is always EIO", "a failed read tells the errno of its request"),
+    ),
+    "read_tried_directly": Words(
+        _FILES,
+        _either("a failed read is tried once more, past the local file", "a failed read is not tried in another way"),
     ),
     "object_state_is_eremote": Words(
         _HTTP,
@@ -644,6 +648,14 @@ WORDS: Mapping[str, Words] = {
         _either(
             "overwriting inside a file makes zeros of what lies behind",
             "overwriting inside a file keeps what lies behind",
+        ),
+    ),
+    "hole_forgets_change": Words(
+        _DEFECTS,
+        _either(
+            "reading the hole that a write behind the end left makes the file count as unchanged: what was written is "
+            "never uploaded",
+            "a file with a hole that is read is uploaded",
         ),
     ),
     "old_directory_metadata_crashes": Words(
@@ -774,11 +786,14 @@ WORDS: Mapping[str, Words] = {
         _either("the last extended attribute cannot be removed", "the last extended attribute can be removed"),
     ),
     "statfs_files": Words(_METADATA, _plain("df -i shows {} inodes", empty="df -i shows no inodes")),
-    "estale_on_null_path": Words(
+    "unlinked_flush": Words(
         _FILES,
-        _either(
-            "an operation on a file that libfuse has no path for is ESTALE",
-            "an operation on a file that libfuse has no path for is not looked after",
+        _choice(
+            {
+                UnlinkedFlush.SUCCEEDS: "with hard_remove, close(2) of a file that was unlinked succeeds",
+                UnlinkedFlush.CRASHES: "with hard_remove, close(2) of a file that was unlinked ends the process",
+                UnlinkedFlush.STALE: "with hard_remove, close(2) of a file that was unlinked is ESTALE",
+            }
         ),
     ),
     "multi_request_retries_inside": Words(

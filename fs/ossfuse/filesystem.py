@@ -36,7 +36,7 @@ from ossfuse.mountcheck import check_mount
 from ossfuse.mounted import Context, Mounted
 from ossfuse.namespace import Namespace
 from ossfuse.options import MountOptions
-from ossfuse.profile import Profile
+from ossfuse.profile import Profile, UnlinkedFlush
 from ossfuse.statcache import StatCache
 
 __all__ = ["Attributes", "Context", "MountCheckFailed", "OpenFile", "OssFs", "StatFs"]
@@ -156,7 +156,7 @@ class OssFs:
             raise failure(error.errno or errno.EIO, path) from error
         finally:
             CALLER.reset(token)
-        if m.profile.size_from_local_file and (entity := m.files.find(path)) is not None:
+        if m.local_size and (entity := m.files.find(path)) is not None:
             found.size = entity.size
         if path == "/" and m.profile.directory_size is not None:
             found.size = m.profile.directory_size
@@ -292,6 +292,13 @@ class OssFs:
         """Every close(2), also of a duplicate."""
         with self._calling(ctx, "flush"):
             self._content.flush(ctx, path, fh)
+
+    def flush_unlinked(self) -> None:
+        """close(2) of a file that was unlinked while it was open and has no path since (hard_remove)."""
+        if self.profile.unlinked_flush is UnlinkedFlush.CRASHES:
+            raise self._client.end_process("")
+        if self.profile.unlinked_flush is UnlinkedFlush.STALE:
+            raise failure(errno.ESTALE)
 
     def fsync(self, ctx: Context, path: str, fh: int, datasync: bool = False) -> None:
         with self._calling(ctx, "fsync"):

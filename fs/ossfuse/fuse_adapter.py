@@ -66,6 +66,7 @@ class FileSystem(Protocol):
     def read(self, ctx: Any, path: str, fh: int, size: int, offset: int) -> bytes: ...
     def write(self, ctx: Any, path: str, fh: int, data: bytes, offset: int) -> int: ...
     def flush(self, ctx: Any, path: str, fh: int) -> None: ...
+    def flush_unlinked(self) -> None: ...
     def fsync(self, ctx: Any, path: str, fh: int, datasync: bool) -> None: ...
     def release(self, ctx: Any, path: str, fh: int) -> None: ...
     def opendir(self, ctx: Any, path: str) -> Any: ...
@@ -346,7 +347,10 @@ class Adapter:
 
     @_guard
     def flush(self, path: str | None, fi: Any) -> int:
-        self._fs.flush(self._context(), _known(path), fi.fh)
+        if path is None:
+            self._fs.flush_unlinked()
+        else:
+            self._fs.flush(self._context(), path, fi.fh)
         return 0
 
     @_guard
@@ -400,7 +404,7 @@ class XattrAdapter(Adapter):
 
 
 def _known(path: str | None) -> str:
-    """The path of an unlinked open file is None; ossfs answers ESTALE to that."""
+    """libfuse itself refuses all but FLUSH and RELEASE for an unlinked open file, whose path is None."""
     if path is None:
         raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
     return path

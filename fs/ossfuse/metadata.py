@@ -112,12 +112,11 @@ class Metadata:
             if times is not None:
                 update = self._times(found, headers, times)
         changed = self._content.take_metadata(path, self._copying(target, update))
+        if changed is not None:
+            self._put(target, {**headers, **changed})
+            m.cache.drop(cached)
         if times is not None:
             self._content.hold_mtime(path, float(update[META + "mtime"]))
-        if changed is None:
-            return
-        self._put(target, {**headers, **changed})
-        m.cache.drop(cached)
 
     def _copying(self, target: str, update: Headers) -> Headers:
         return {

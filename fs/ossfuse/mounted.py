@@ -70,6 +70,11 @@ class Mounted:
         with contextlib.suppress(OSError):
             self.lookup.find(path)
 
+    @property
+    def local_size(self) -> bool:
+        """Whether an open file is as large as its local file. 1.80 finds it by its path with use_cache only."""
+        return self.profile.size_from_local_file or bool(self.options.use_cache)
+
     def now(self) -> int:
         """Seconds since the epoch, as ossfs writes them into metadata."""
         return int(self.clock.now())

@@ -27,6 +27,7 @@ __all__ = [
     "NegativeCache",
     "Profile",
     "UnknownVersion",
+    "UnlinkedFlush",
     "find",
     "without_defects",
 ]
@@ -80,6 +81,14 @@ class LinkRefusal(enum.Enum):
 
     EPERM = "EPERM"
     ENOTSUP = "ENOTSUP"
+
+
+class UnlinkedFlush(enum.Enum):
+    """What close(2) does of a file that was unlinked while it was open: with hard_remove libfuse has no path for it."""
+
+    SUCCEEDS = "success"
+    CRASHES = "end of the process"
+    STALE = "ESTALE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,19 +225,21 @@ class Profile:
     fetches_beyond_end: bool = False  # 1.80: a hole behind the object's end sends a GET without Range, measured
     upload_tells_remote_size: bool = True  # 1.80: a file goes on with the object's size at open (size_orgmeta)
     parallel_read_doubles: bool = False  # 1.80 reads in parallel above 2 x multipart_size
-    read_errno_mapped: bool = False  # 1.91.2 on: a failed read tries once more directly and tells the real errno
+    failed_read_is_eio: bool = False  # 1.80, source, FdEntity::Read: whatever the download failed with
+    read_tried_directly: bool = False  # 1.91.2 on: a failed read is tried once more, past the local file
     object_state_is_eremote: bool = True  # 403 InvalidObjectState: EREMOTE; 1.80: EPERM
     rename_flushes_source: bool = True  # 1.80 copies the stale object
     disk_cache_by_inode: bool = True  # use_cache: 1.91 keeps inode and changes in the page map, data age by mtime
     disk_cache_size_checked: bool = False  # use_cache: from 1.91.6 unchanged data of another size are dropped
     entity_shared: bool = True  # 1.91: all opens of a path share one local file; 1.80 (no use_cache): one each
-    size_from_local_file: bool = True  # 1.91: st_size of an open file; 1.80 adds each write to the cached size
+    size_from_local_file: bool = True  # 1.91: st_size of an open file; 1.80 (no use_cache) adds writes to a cached size
     pending_metadata: bool = True  # 1.91: chmod and utimens of a dirty file wait for its upload
     max_write: int = 131_072  # 1.80: 4096 without big_writes, measured
     upload_max_parts: int = 10_000
 
     # --- documented defects; `DEFECTS` lists these and those among the other sections ---
     zero_fills_behind_write: bool = False  # 1.80.6: partial overwrite zero-fills what lies behind it, measured
+    hole_forgets_change: bool = False  # 1.80: filling a hole takes the file for unchanged, source: FdEntity::Load
     # 1.91, measured: chmod, chown, utimens, setxattr of a directory whose object is "N" or "N_$folder$" end it
     old_directory_metadata_crashes: bool = True
     # 1.91, measured: what is open below a renamed directory and not on the server keeps its old name
@@ -271,7 +282,7 @@ class Profile:
     )
     last_xattr_stays: bool = True  # 1.91, measured: the only attribute of a file that is not open can't be removed
     statfs_files: int = 0  # from 1.91.9: 18014398509481983
-    estale_on_null_path: bool = False  # 1.91.9: operations with a NULL path answer ESTALE
+    unlinked_flush: UnlinkedFlush = UnlinkedFlush.CRASHES  # measured; from 1.91.9 a NULL path is looked for, source
     multi_request_retries_inside: bool = (
         True  # 1.91: each of several parallel requests has its own attempts and waits too
     )
@@ -282,7 +293,7 @@ class Profile:
     not_implemented_errno: str = "ENOTSUP"  # 501; 1.80: as any 5xx
     head_bad_request_errno: str = "EPERM"  # HEAD 400; 1.80: EIO
     size_error_codes: bool = True  # EntityTooLarge: EFBIG, KeyTooLongError: ENAMETOOLONG; 1.80: EIO
-    failed_parts_errno: str = "EIO"  # an upload whose parts fail; 1.80: EPERM
+    failed_parts_errno: str = "EIO"  # an upload without id, or whose parts fail; 1.80 goes on to complete it: EPERM
     aborts_failed_upload: bool = True  # 1.80 leaves the unfinished upload behind
     multi_request_reversed: bool = False  # 1.80 sends each batch of parallel requests back to front, measured
     complete_content_type: str = "application/xml"  # of the POST that completes an upload; 1.80: by the name
@@ -424,6 +435,7 @@ _V1806 = Profile(
     upload_tells_remote_size=False,
     parallel_read_doubles=True,
     object_state_is_eremote=False,
+    failed_read_is_eio=True,
     rename_flushes_source=False,
     disk_cache_by_inode=False,
     cached_rename_zero_fills=False,
@@ -433,6 +445,7 @@ _V1806 = Profile(
     pending_metadata=False,
     max_write=4096,
     zero_fills_behind_write=True,
+    hole_forgets_change=True,
     old_directory_metadata_crashes=False,
     rename_leaves_new_files=False,
     path_truncate_ignored=False,
@@ -455,6 +468,7 @@ _V1806 = Profile(
     statfs_blocks=16_777_216,
     xattr_flags_first=True,
     last_xattr_stays=False,
+    unlinked_flush=UnlinkedFlush.SUCCEEDS,
     multi_request_retries_inside=False,
     retry_any_5xx=True,
     retry_wait_fixed=4.0,
@@ -506,7 +520,6 @@ _V1911 = Profile(
     check_request=CheckRequest.BUCKET,
     check_wording=CheckWording.LOG_RESULT,
     forbidden_head_exists=True,
-    object_state_is_eremote=False,
     signature_v4=False,
 )
 _V1912 = dataclasses.replace(
@@ -515,8 +528,7 @@ _V1912 = dataclasses.replace(
     options=_OPTIONS_1912,
     check_request=CheckRequest.BUCKET_THEN_PREFIX,
     check_prefix_missing_tolerated=False,
-    read_errno_mapped=True,
-    object_state_is_eremote=True,
+    read_tried_directly=True,
 )
 _V1913 = dataclasses.replace(
     _V1912,
@@ -576,7 +588,7 @@ _V1919 = dataclasses.replace(
     log_level="err",
     check_max_keys=2,
     statfs_files=18_014_398_509_481_983,
-    estale_on_null_path=True,
+    unlinked_flush=UnlinkedFlush.STALE,
 )
 _V19110 = dataclasses.replace(
     _V1919,

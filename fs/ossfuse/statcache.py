@@ -83,6 +83,7 @@ class StatCache:
         self._evicts_by_name = profile.stat_cache_evicts_by_name
         self._missing_refreshes = profile.negative_cache_hit_refreshes
         self._entries: OrderedDict[str, Entry] = OrderedDict()
+        self._pinned: set[str] = set()
         self._links: OrderedDict[str, _Link] = OrderedDict()
         self._lock = threading.Lock()
         self.hits = 0
@@ -198,10 +199,13 @@ class StatCache:
             entry = self._entries.get(path)
             if entry is not None and entry.pins:
                 entry.pins -= 1
+                if not entry.pins:
+                    self._pinned.discard(path)
 
     def clear(self) -> None:
         with self._lock:
             self._entries.clear()
+            self._pinned.clear()
             self._links.clear()
 
     def link(self, path: str) -> str | None:
@@ -252,23 +256,34 @@ class StatCache:
             self._make_room()
         entry.since = self._clock.now()
         self._entries[path] = entry
+        if entry.pins:
+            self._pinned.add(path)
 
     def _make_room(self) -> None:
-        surplus = len(self._entries) - self._capacity + 1
+        """Source: StatCache::TruncateCache. In 1.91 what has expired goes first, and every pinned entry is one less to
+        evict."""
         if self._evicts_by_name:
-            for _ in range(surplus):
+            for _ in range(len(self._entries) - self._capacity + 1):
                 self._entries.pop(min(self._entries, key=lambda name: (int(self._entries[name].since), name)))
             return
-        oldest: list[str] = []
+        surplus = len(self._entries) - self._capacity + 1
+        leaving: list[str] = []
+        wanted = max(0, surplus - len(self._pinned))
         for name, entry in self._entries.items():
-            if len(oldest) == surplus:
+            if entry.pins:
+                continue
+            expired = self._expired(entry)
+            if not expired and len(leaving) >= wanted:
                 break
-            if not entry.pins:
-                oldest.append(name)
-        for name in oldest:
+            leaving.append(name)
+        for name in leaving:
             del self._entries[name]
 
     def _drop(self, path: str) -> None:
-        self._entries.pop(path, None)
+        self._remove(path)
         if path not in ("", "/"):
-            self._entries.pop(path[:-1] if path.endswith("/") else path + "/", None)
+            self._remove(path[:-1] if path.endswith("/") else path + "/")
+
+    def _remove(self, name: str) -> None:
+        if self._entries.pop(name, None) is not None:
+            self._pinned.discard(name)

@@ -26,7 +26,7 @@ class Inode:
     are no longer right, which matters to stat(2) but not where the kernel needs the size only. read: the 128 KiB
     windows that were read since the last open. touched: pages that were written since then. bad: its type changed
     under the kernel. deleted_as: its path when it was unlinked while open. handles: the file system's, of its opens.
-    bound: bind mounts that begin here.
+    bound: bind mounts that begin here. pathless: unlinked while open with hard_remove, so libfuse has no path for it.
     """
 
     number: int
@@ -46,6 +46,7 @@ class Inode:
     bound: int = 0
     deleted_as: str | None = None
     handles: list[int] = field(default_factory=list)
+    pathless: bool = False
 
     @property
     def path(self) -> str:
@@ -98,6 +99,8 @@ def fail(code: int, path: str = "") -> NoReturn:
 def check_good(node: Inode) -> None:
     if node.bad:
         fail(errno.EIO, node.path)
+    if node.pathless:
+        fail(errno.ENOENT, node.path)
 
 
 def line_of(node: Inode) -> list[Inode]:

@@ -476,6 +476,7 @@ class Vfs:
         else:
             with self._gone_if_missing(node):
                 self.fs.unlink(context, node.path)
+            node.pathless = node.open_count > 0
             self._drop(node)
         place.parent.attributes_until = 0.0
 
@@ -709,8 +710,11 @@ class Vfs:
         file.descriptors -= 1
         try:
             if file.handle is not None:
-                check_good(node)
-                self.fs.flush(context, node.path, file.handle)
+                if node.pathless:
+                    self.fs.flush_unlinked()
+                else:
+                    check_good(node)
+                    self.fs.flush(context, node.path, file.handle)
         finally:
             if not file.descriptors:
                 node.open_count -= 1

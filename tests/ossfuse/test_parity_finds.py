@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 
+from osscluster.engine import make_engine
+from osscluster.volume import VolumeSpec
 from ossfuse.filesystem import Context
 
 ROOT = Context(0, 0)
@@ -98,3 +101,82 @@ def test_a_range_of_a_parallel_download_that_is_not_there_reads_as_zeros(ossfs) 
     volume.admin.delete("bkt", "f")
     assert volume.fs.read(ROOT, "/f", fh, 10, 0) == bytes(10)
     volume.fs.release(ROOT, "/f", fh)
+
+
+def test_1_80_forgets_what_was_written_once_the_hole_before_it_has_been_read(ossfs) -> None:
+    for fixed, size in ((False, 0), (True, 8)):
+        volume = ossfs("1.80.6", fixed=fixed)
+        fh = volume.fs.create(ROOT, "/f", 0o644, os.O_RDWR)
+        volume.fs.write(ROOT, "/f", fh, b"x", 7)
+        assert volume.fs.read(ROOT, "/f", fh, 7, 0) == bytes(7)
+        volume.fs.flush(ROOT, "/f", fh)
+        volume.fs.release(ROOT, "/f", fh)
+        assert volume.object("f").size == size
+        volume.admin.delete("bkt", "f")
+
+
+def test_with_use_cache_1_80_too_shows_the_size_of_the_local_file(ossfs, tmp_path: Path) -> None:
+    (tmp_path / "cache").mkdir()
+    volume = ossfs("1.80.6", f"-ouse_cache={tmp_path}/cache")
+    fh = volume.fs.create(ROOT, "/f", 0o644, os.O_RDWR)
+    volume.fs.write(ROOT, "/f", fh, b"x", 7)
+    assert volume.fs.getattr(ROOT, "/f").size == 8
+    volume.fs.release(ROOT, "/f", fh)
+
+
+def test_an_empty_local_file_has_a_digest_and_an_object_that_is_made_empty_has_none_in_1_80(ossfs) -> None:
+    volume = ossfs("1.80.6", "-oenable_content_md5")
+    volume.put("f", b"hello", meta={"mode": "33188"})
+    volume.transport.log.clear()
+    volume.fs.mkdir(ROOT, "/d", 0o755)
+    volume.fs.release(ROOT, "/f", volume.fs.open(ROOT, "/f", os.O_WRONLY | os.O_TRUNC))
+    made, emptied = (headers for headers in volume.headers() if "x-oss-acl" in headers)
+    assert "content-md5" not in made
+    assert emptied["content-md5"] == "1B2M2Y8AsgTpgAmY7PhCfg=="
+
+
+@pytest.mark.parametrize(("version", "failure"), [("1.80.6", None), ("1.91.1", "ended"), ("1.91.10", "ESTALE")])
+def test_close_of_a_file_unlinked_with_hard_remove_is_that_of_the_release(version: str, failure: str | None) -> None:
+    engine = make_engine("direct")
+    try:
+        engine.cloud.admin.create_bucket("bkt")
+        app = engine.mount(VolumeSpec("bkt", version=version, options="-o hard_remove")).container("app")
+        fd = app.open("f", os.O_CREAT | os.O_RDWR)
+        app.write(fd, b"x")
+        app.unlink("f")
+        with pytest.raises(OSError, match="No such file"):
+            app.pread(fd, 1, 0)
+        if failure is None:
+            app.close(fd)
+        else:
+            with pytest.raises(OSError, match="Stale" if failure == "ESTALE" else "abort|not connected"):
+                app.close(fd)
+    finally:
+        engine.close()
+
+
+def test_a_change_of_time_that_failed_does_not_keep_the_time_of_the_next_upload(ossfs) -> None:
+    volume = ossfs("1.91.1")
+    volume.put("f", b"hello", meta={"mode": "33188"})
+    fh = volume.fs.open(ROOT, "/f", os.O_WRONLY)
+    volume.admin.delete("bkt", "f")
+    with pytest.raises(FileNotFoundError):
+        volume.fs.utimens(ROOT, "/f", 1000.0, 1000.0)
+    volume.clock.advance(5)
+    volume.fs.write(ROOT, "/f", fh, b"hello", 0)
+    volume.fs.flush(ROOT, "/f", fh)
+    volume.fs.release(ROOT, "/f", fh)
+    assert volume.object("f").meta["mtime"] == str(int(volume.clock.now()))
+
+
+def test_an_open_file_counts_twice_where_the_full_stat_cache_makes_room_in_1_91(ossfs) -> None:
+    volume = ossfs("1.91.10", "-omax_stat_cache_size=3")
+    for name in "abcde":
+        volume.put(name, b"x", meta={"mode": "33188"})
+    fh = volume.fs.open(ROOT, "/a", os.O_RDONLY)
+    for name in "bcde":
+        volume.fs.getattr(ROOT, f"/{name}")
+    # Five names, one of them pinned: one goes where two would have gone.
+    assert volume.requests(lambda: volume.fs.getattr(ROOT, "/c")) == []
+    assert volume.requests(lambda: volume.fs.getattr(ROOT, "/b")) == ["HEAD b"]
+    volume.fs.release(ROOT, "/a", fh)

@@ -16,7 +16,7 @@ SMALL = [name for name, call in CALLS.items() if "multipart" not in call.options
 
 def test_the_table_has_every_cell_for_every_release() -> None:
     wanted = set(cells())
-    assert len(wanted) == len(CALLS) * len(OUTCOMES) > 1500
+    assert len(wanted) > 1600
     for version in PROFILES:
         assert expected(version).keys() == wanted
     assert set(MEASURED) <= PROFILES.keys()

@@ -244,7 +244,7 @@ _OPTIONS = "-s -o allow_other -o retries=1 -o connect_timeout=2 -o readwrite_tim
 _TIMEOUTS = "-o attr_timeout=3600,entry_timeout=3600"
 _WELL = "200"
 _STRIKES = 10_000
-_MEASURING = 8  # processes; nearly all of their time is waiting
+_MEASURING = 10  # processes; nearly all of their time is waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,7 +259,13 @@ def cells() -> Iterator[Cell]:
     """All of them, by call."""
     for call in CALLS:
         for outcome in OUTCOMES:
-            yield Cell(call, outcome)
+            if _is_cell(call, outcome):
+                yield Cell(call, outcome)
+
+
+def _is_cell(call: str, outcome: str) -> bool:
+    # Around transfers in parts 1.80 waits for 120 s, whatever readwrite_timeout says (source: RowFlush, Load).
+    return not (outcome == "timeout" and "multipart" in CALLS[call].options)
 
 
 def measure(bench: Bench, outcomes: Sequence[str], calls: Sequence[str] = tuple(CALLS)) -> dict[Cell, str]:
@@ -268,7 +274,8 @@ def measure(bench: Bench, outcomes: Sequence[str], calls: Sequence[str] = tuple(
     well = _fields(bench, _WELL, calls)
     found: dict[Cell, str] = {}
     for outcome in outcomes:
-        seen = well if outcome == _WELL else _fields(bench, outcome, calls)
+        asked = [call for call in calls if _is_cell(call, outcome)]
+        seen = well if outcome == _WELL else _fields(bench, outcome, asked)
         found |= {Cell(call, outcome): _said(fields, well[call]) for call, fields in seen.items()}
     return found
 
@@ -377,7 +384,8 @@ def check_outcomes(
 
 def measure_all(ossfs: str | None, version: str, outcomes: Sequence[str] = tuple(OUTCOMES)) -> dict[Cell, str]:
     """`measure` of several outcomes on kernel mounts, several at a time."""
-    jobs = [(ossfs, version, outcome) for outcome in outcomes]
+    # Those that take longest begin first.
+    jobs = [(ossfs, version, outcome) for outcome in sorted(outcomes, key=lambda name: not OUTCOMES[name].waits)]
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(_MEASURING, len(jobs)), mp_context=context) as pool:
         return {cell: answer for found in pool.map(_measured, jobs) for cell, answer in found.items()}
@@ -413,7 +421,7 @@ def render(answers: Sequence[tuple[str, Mapping[Cell, str]]]) -> str:
         for call in CALLS:
             lines.append(f"    {call}:")
             by_answer: dict[str, list[str]] = {}
-            for outcome in OUTCOMES:
+            for outcome in filter(lambda outcome: _is_cell(call, outcome), OUTCOMES):
                 by_answer.setdefault(found[Cell(call, outcome)], []).append(outcome)
             for answer, outcomes in by_answer.items():
                 texts = ", ".join(f'"{outcome}"' for outcome in outcomes)
