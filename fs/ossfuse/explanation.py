@@ -10,7 +10,7 @@ import enum
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from ossfuse.profile import CheckRequest, CheckTime, CheckWording, LinkRefusal, NegativeCache, Profile, UnlinkedFlush
+from ossfuse.profile import CheckRequest, CheckTime, CheckWording, LinkRefusal, NegativeCache, Profile
 
 __all__ = ["TOPICS", "WORDS", "Change", "Statement", "Words", "changes", "statements"]
 
@@ -786,14 +786,18 @@ WORDS: Mapping[str, Words] = {
         _either("the last extended attribute cannot be removed", "the last extended attribute can be removed"),
     ),
     "statfs_files": Words(_METADATA, _plain("df -i shows {} inodes", empty="df -i shows no inodes")),
-    "unlinked_flush": Words(
+    "unlinked_close_crashes": Words(
+        _DEFECTS,
+        _either(
+            "with hard_remove, close(2) of a file that was unlinked while open ends the process",
+            "with hard_remove, close(2) of a file that was unlinked while open does not end the process",
+        ),
+    ),
+    "unlinked_close_is_stale": Words(
         _FILES,
-        _choice(
-            {
-                UnlinkedFlush.SUCCEEDS: "with hard_remove, close(2) of a file that was unlinked succeeds",
-                UnlinkedFlush.CRASHES: "with hard_remove, close(2) of a file that was unlinked ends the process",
-                UnlinkedFlush.STALE: "with hard_remove, close(2) of a file that was unlinked is ESTALE",
-            }
+        _either(
+            "with hard_remove, close(2) of a file that was unlinked while open is ESTALE",
+            "with hard_remove, close(2) of a file that was unlinked while open is no error",
         ),
     ),
     "multi_request_retries_inside": Words(

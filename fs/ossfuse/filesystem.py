@@ -36,7 +36,7 @@ from ossfuse.mountcheck import check_mount
 from ossfuse.mounted import Context, Mounted
 from ossfuse.namespace import Namespace
 from ossfuse.options import MountOptions
-from ossfuse.profile import Profile, UnlinkedFlush
+from ossfuse.profile import Profile
 from ossfuse.statcache import StatCache
 
 __all__ = ["Attributes", "Context", "MountCheckFailed", "OpenFile", "OssFs", "StatFs"]
@@ -288,16 +288,19 @@ class OssFs:
         with self._calling(ctx, "truncate"):
             self._content.truncate(ctx, path, size)
 
-    def flush(self, ctx: Context, path: str, fh: int) -> None:
-        """Every close(2), also of a duplicate."""
+    def flush(self, ctx: Context, path: str | None, fh: int) -> None:
+        """Every close(2), also of a duplicate. path: None for a file that was unlinked while it was open, which libfuse
+        has no path for with hard_remove."""
+        if path is None:
+            self._flush_unlinked()
+            return
         with self._calling(ctx, "flush"):
             self._content.flush(ctx, path, fh)
 
-    def flush_unlinked(self) -> None:
-        """close(2) of a file that was unlinked while it was open and has no path since (hard_remove)."""
-        if self.profile.unlinked_flush is UnlinkedFlush.CRASHES:
+    def _flush_unlinked(self) -> None:
+        if self.profile.unlinked_close_crashes:
             raise self._client.end_process("")
-        if self.profile.unlinked_flush is UnlinkedFlush.STALE:
+        if self.profile.unlinked_close_is_stale:
             raise failure(errno.ESTALE)
 
     def fsync(self, ctx: Context, path: str, fh: int, datasync: bool = False) -> None:

@@ -441,6 +441,11 @@ class Mount(MountProcess[OssFs]):
         return self.options.xattr or self.profile.xattr_default
 
     @property
+    def utime_omit(self) -> bool:
+        """Whether a change of one time alone reaches the file system."""
+        return self.profile.utime_omit
+
+    @property
     def max_write(self) -> int:
         """Bytes that a WRITE carries."""
         return self.profile.max_write

@@ -27,7 +27,6 @@ __all__ = [
     "NegativeCache",
     "Profile",
     "UnknownVersion",
-    "UnlinkedFlush",
     "find",
     "without_defects",
 ]
@@ -81,14 +80,6 @@ class LinkRefusal(enum.Enum):
 
     EPERM = "EPERM"
     ENOTSUP = "ENOTSUP"
-
-
-class UnlinkedFlush(enum.Enum):
-    """What close(2) does of a file that was unlinked while it was open: with hard_remove libfuse has no path for it."""
-
-    SUCCEEDS = "success"
-    CRASHES = "end of the process"
-    STALE = "ESTALE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +230,7 @@ class Profile:
 
     # --- documented defects; `DEFECTS` lists these and those among the other sections ---
     zero_fills_behind_write: bool = False  # 1.80.6: partial overwrite zero-fills what lies behind it, measured
+    unlinked_close_crashes: bool = True  # 1.91.1 to 1.91.8: close(2) of a file unlinked with hard_remove, measured
     hole_forgets_change: bool = False  # 1.80: filling a hole takes the file for unchanged, source: FdEntity::Load
     # 1.91, measured: chmod, chown, utimens, setxattr of a directory whose object is "N" or "N_$folder$" end it
     old_directory_metadata_crashes: bool = True
@@ -282,7 +274,8 @@ class Profile:
     )
     last_xattr_stays: bool = True  # 1.91, measured: the only attribute of a file that is not open can't be removed
     statfs_files: int = 0  # from 1.91.9: 18014398509481983
-    unlinked_flush: UnlinkedFlush = UnlinkedFlush.CRASHES  # measured; from 1.91.9 a NULL path is looked for, source
+    # source: CHECKPATH, s3fs_flush. With hard_remove libfuse has no path for a file that was unlinked while open
+    unlinked_close_is_stale: bool = False  # from 1.91.9: its close(2) is ESTALE
     multi_request_retries_inside: bool = (
         True  # 1.91: each of several parallel requests has its own attempts and waits too
     )
@@ -468,7 +461,7 @@ _V1806 = Profile(
     statfs_blocks=16_777_216,
     xattr_flags_first=True,
     last_xattr_stays=False,
-    unlinked_flush=UnlinkedFlush.SUCCEEDS,
+    unlinked_close_crashes=False,
     multi_request_retries_inside=False,
     retry_any_5xx=True,
     retry_wait_fixed=4.0,
@@ -588,7 +581,8 @@ _V1919 = dataclasses.replace(
     log_level="err",
     check_max_keys=2,
     statfs_files=18_014_398_509_481_983,
-    unlinked_flush=UnlinkedFlush.STALE,
+    unlinked_close_crashes=False,
+    unlinked_close_is_stale=True,
 )
 _V19110 = dataclasses.replace(
     _V1919,
@@ -651,6 +645,7 @@ class Defect:
 
 DEFECTS = (
     Defect("zero-fill", "zero_fills_behind_write", right=False),
+    Defect("hole-forgets-change", "hole_forgets_change", right=False),
     Defect("new-file-lost-by-rename", "rename_leaves_new_files", right=False),
     Defect("truncate-ignored", "path_truncate_ignored", right=False),
     Defect("shrink-ignored", "dirty_shrink_ignored", right=False),
@@ -662,6 +657,7 @@ DEFECTS = (
     Defect("failed-upload-hides", "failed_upload_hides_new_file", right=False),
     Defect("failed-upload-left", "aborts_failed_upload", right=True),
     Defect("old-directory-crash", "old_directory_metadata_crashes", right=False),
+    Defect("unlinked-close-crash", "unlinked_close_crashes", right=False),
     Defect("cached-rename-zeros", "cached_rename_zero_fills", right=False),
     Defect("cache-misses-change", "disk_cache_by_inode", right=True),
     Defect("cache-keeps-other-size", "disk_cache_size_checked", right=True),

@@ -143,6 +143,8 @@ class DirectMount:
             show_uid=_number(given, "uid", 10),
             show_gid=_number(given, "gid", 10),
             hard_remove="hard_remove" in given,
+            loses_unlinked=not self._product.inodes,
+            utime_omit=mount.utime_omit,
             permissions="default_permissions" in given,
             inodes=self._product.inodes,
             attr_timeout=float(given.get("attr_timeout", "1")),

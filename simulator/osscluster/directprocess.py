@@ -157,9 +157,17 @@ class DirectProcess:
         mount, rest = self._place(path)
         task = self._task(mount)
         number = task.open(rest, flags, mode)
+        return self._install(Opened(mount, task, number))
+
+    def _install(self, opened: Opened) -> int:
         fd = next(free for free in range(3, len(self.opened) + 4) if free not in self.opened)
-        self.opened[fd] = Opened(mount, task, number)
+        self.opened[fd] = opened
         return fd
+
+    @_call
+    def dup(self, fd: int) -> int:
+        known = self._opened(fd)
+        return self._install(Opened(known.mount, known.task, known.task.dup(known.number)))
 
     @_call
     def close(self, fd: int) -> None:
@@ -201,6 +209,11 @@ class DirectProcess:
     def fsync(self, fd: int) -> None:
         known = self._opened(fd)
         known.task.fsync(known.number)
+
+    @_call
+    def fdatasync(self, fd: int) -> None:
+        known = self._opened(fd)
+        known.task.fdatasync(known.number)
 
     @_call
     def ftruncate(self, fd: int, size: int) -> None:
@@ -268,7 +281,7 @@ class DirectProcess:
         task.lchown(rest, uid, gid)
 
     @_call
-    def utime(self, path: str, atime: float, mtime: float) -> None:
+    def utime(self, path: str, atime: float | None, mtime: float | None) -> None:
         task, rest = self._find(path)
         task.utime(rest, atime, mtime)
 

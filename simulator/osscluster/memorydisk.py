@@ -162,7 +162,7 @@ class MemoryDisk:
         node.data.extend(bytes(size - len(node.data)))
         self._written(node)
 
-    def flush(self, ctx: Context, path: str, fh: int) -> None:
+    def flush(self, ctx: Context, path: str | None, fh: int) -> None:
         """Nothing is kept back."""
 
     def fsync(self, ctx: Context, path: str, fh: int, datasync: bool = False) -> None:

@@ -48,8 +48,9 @@ _OPEN_ONLY = os.O_CREAT | os.O_EXCL | os.O_NOCTTY | os.O_CLOEXEC
 @dataclass(frozen=True, slots=True)
 class MountFlags:
     """What the mount's options tell the kernel and libfuse. uid, gid: of the process that mounted; umask, show_uid,
-    show_gid: what libfuse puts over every file's attributes; permissions: the kernel checks modes and owners itself;
-    inodes: the file system speaks libfuse's low-level interface; max_write: bytes a WRITE request may carry."""
+    show_gid: what libfuse puts over every file's attributes; loses_unlinked: libfuse has no path for a file that was
+    unlinked while open; utime_omit: libfuse hands on a change of one time; permissions: the kernel checks modes and
+    owners itself; inodes: the file system speaks libfuse's low-level interface; max_write: bytes a WRITE may carry."""
 
     uid: int
     gid: int
@@ -60,6 +61,8 @@ class MountFlags:
     show_uid: int | None = None
     show_gid: int | None = None
     hard_remove: bool = False
+    loses_unlinked: bool = False
+    utime_omit: bool = True
     permissions: bool = False
     inodes: bool = False
     attr_timeout: float = 1.0
@@ -476,7 +479,7 @@ class Vfs:
         else:
             with self._gone_if_missing(node):
                 self.fs.unlink(context, node.path)
-            node.pathless = node.open_count > 0
+            node.pathless = self._flags.loses_unlinked and node.open_count > 0
             self._drop(node)
         place.parent.attributes_until = 0.0
 
@@ -568,7 +571,7 @@ class Vfs:
         """utimensat(2). libfuse hands a change of one time only on where the release asked for it."""
         self._may_change(context, node)
         self._owned(context, node)
-        if self.fs.profile.utime_omit or (atime is not None and mtime is not None):
+        if self._flags.utime_omit or (atime is not None and mtime is not None):
             self.fs.utimens(context, node.path, atime, mtime)
         self._refresh(context, node)
 
@@ -710,11 +713,9 @@ class Vfs:
         file.descriptors -= 1
         try:
             if file.handle is not None:
-                if node.pathless:
-                    self.fs.flush_unlinked()
-                else:
+                if not node.pathless:
                     check_good(node)
-                    self.fs.flush(context, node.path, file.handle)
+                self.fs.flush(context, None if node.pathless else node.path, file.handle)
         finally:
             if not file.descriptors:
                 node.open_count -= 1

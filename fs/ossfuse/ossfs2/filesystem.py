@@ -444,7 +444,7 @@ class Ossfs2:
         node.told = node.told and 0.0
         node.learn(0, mtime, self._now())
 
-    def flush(self, ctx: Context, path: str, fh: int) -> None:
+    def flush(self, ctx: Context, path: str | None, fh: int) -> None:
         """Every close(2), also of a duplicate: the upload is completed."""
         del path
         if not self.options.sync_upload:

@@ -285,6 +285,11 @@ class Ossfs2Mount(MountProcess[Ossfs2]):
         return False
 
     @property
+    def utime_omit(self) -> bool:
+        """Whether a change of one time alone reaches the file system."""
+        return True
+
+    @property
     def max_write(self) -> int:
         """Bytes that a WRITE carries."""
         return self.profile.max_write
