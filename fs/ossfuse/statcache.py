@@ -260,11 +260,10 @@ class StatCache:
             self._pinned.add(path)
 
     def _make_room(self) -> None:
-        """Source: StatCache::TruncateCache. In 1.91 what has expired goes first, and every pinned entry is one less to
-        evict."""
+        """Source: StatCache::TruncateCache. 1.80 evicts one name. In 1.91 what has expired goes first, and every pinned
+        entry is one less to evict."""
         if self._evicts_by_name:
-            for _ in range(len(self._entries) - self._capacity + 1):
-                self._entries.pop(min(self._entries, key=lambda name: (int(self._entries[name].since), name)))
+            self._entries.pop(min(self._entries, key=lambda name: (int(self._entries[name].since), name)))
             return
         surplus = len(self._entries) - self._capacity + 1
         leaving: list[str] = []
