@@ -249,8 +249,8 @@ class Namespace:
         """Without the copy API: download, upload under the new name, delete."""
         m = self._m
         found = m.lookup.find(old)
-        regular = stat.S_ISREG(found.attributes.mode) or found.attributes.is_symlink
-        mtime = found.attributes.mtime if regular else None
+        link = found.attributes.is_symlink and m.profile.reupload_dates_links
+        mtime = found.attributes.mtime if link or stat.S_ISREG(found.attributes.mode) else None
         size = found.attributes.size
         handle = m.files.open(old, lambda: m.entity(old, found.headers, size, mtime), flags=os.O_RDWR)
         entity = handle.entity
