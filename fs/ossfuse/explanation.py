@@ -717,6 +717,13 @@ WORDS: Mapping[str, Words] = {
     "rename_stats_target": Words(
         _NAMES, _either("a copy first looks its target up", "a copy does not look its target up")
     ),
+    "reupload_dates_links": Words(
+        _NAMES,
+        _either(
+            "with norenameapi, a renamed symlink has a time of modification",
+            "with norenameapi, a renamed symlink has no time of modification",
+        ),
+    ),
     "rename_updates_ctime": Words(_NAMES, _either("a rename sets the change time", "a rename keeps all times")),
     "rename_directory_errno_mapped": Words(
         _NAMES,

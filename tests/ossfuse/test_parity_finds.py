@@ -180,3 +180,20 @@ def test_an_open_file_counts_twice_where_the_full_stat_cache_makes_room_in_1_91(
     assert volume.requests(lambda: volume.fs.getattr(ROOT, "/c")) == []
     assert volume.requests(lambda: volume.fs.getattr(ROOT, "/b")) == ["HEAD b"]
     volume.fs.release(ROOT, "/a", fh)
+
+
+def test_a_symlink_that_is_renamed_by_upload_has_no_time_in_1_80(ossfs) -> None:
+    for version, dated in (("1.80.6", False), ("1.91.10", True)):
+        volume = ossfs(version, "-onorenameapi")
+        volume.put("l", b"target", meta={"mode": "41471"})
+        volume.fs.rename(ROOT, "/l", "/m")
+        assert ("mtime" in volume.object("m").meta) is dated
+
+
+def test_a_full_stat_cache_of_1_80_loses_one_name_at_a_time(ossfs) -> None:
+    volume = ossfs("1.80.6", "-omax_stat_cache_size=3")
+    for name in "abcde":
+        volume.put(name, b"x", meta={"mode": "33188"})
+        volume.fs.getattr(ROOT, f"/{name}")
+    assert volume.requests(lambda: volume.fs.getattr(ROOT, "/b")) == []
+    assert volume.requests(lambda: volume.fs.getattr(ROOT, "/a")) == ["HEAD a"]
