@@ -1,6 +1,6 @@
 """What a mounted volume does when something behind it goes away: bucket, directory, access key, endpoint, process.
 
-`data/outages.json` has every outcome: 1.80.6 and 1.91.10 as the real binaries were seen to behave, 1.91.3 between them
+`data/outages.json` has every outcome: 1.80.6, 1.91.1 and 1.91.10 as the real binaries were seen to behave, 1.91.3
 as 1.91.1 does but where the release's source says otherwise. With `--ossvol-ossfs PATH` the binary itself is judged.
 """
 
@@ -25,7 +25,7 @@ from osscluster.volume import Syscalls, VolumeSpec
 pytestmark = pytest.mark.kernel
 
 EXPECTED = json.loads((Path(__file__).parent / "data/outages.json").read_text(encoding="utf-8"))
-VERSIONS = ("1.80.6", "1.91.3", "1.91.10")
+VERSIONS = ("1.80.6", "1.91.1", "1.91.3", "1.91.10")
 EVENTS = ("bucket deleted", "directory deleted", "key disabled")
 FILE = {"mode": "33188", "uid": "0", "gid": "0", "mtime": "1700000000"}
 DIRECTORY = {"mode": "16877"}
