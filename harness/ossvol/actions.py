@@ -489,5 +489,10 @@ def _(step: model.InstallStep, env: Environment, seen: Observation) -> None:
 
 
 @perform.register
+def _(step: model.CheckStep, env: Environment, seen: Observation) -> None:
+    seen.returncode, seen.stdout = env.in_cluster.check(step.check, step.node)
+
+
+@perform.register
 def _(step: model.UpdatedbStep, env: Environment, seen: Observation) -> None:
     seen.stdout = env.in_cluster.updatedb(step.updatedb)

@@ -497,6 +497,60 @@ def explain(
 
 
 @app.command()
+def check(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="PersistentVolumes and their Secrets.")],
+    *,
+    endpoint: Annotated[
+        str, typer.Option(metavar="URL", help="A running ossvol serve, which stands for every endpoint of OSS.")
+    ] = "",
+    region: Annotated[str, typer.Option(metavar="R", help="Of the cluster; default: cn-hangzhou.")] = "",
+    internet: Annotated[bool, typer.Option("--internet/--no-internet", help="Whether the cluster has access.")] = True,
+    json: Json = False,
+) -> None:
+    """Check PersistentVolumes as the console does: ossutil stat from inside the cluster, in the words of its log.
+
+    Exit codes: 0 all passed, 1 some did not, 2 usage or file error, 3 internal error.
+    """
+    from ossvol.check_command import check as check_volumes
+
+    with _errors():
+        passed = check_volumes(files, endpoint=endpoint, region=region, internet=internet, json=json)
+        sys.stdout.flush()
+    raise typer.Exit(ExitCode.OK if passed else ExitCode.FAILURES)
+
+
+@app.command()
+def csi(
+    *,
+    endpoint: Annotated[str, typer.Option(metavar="URL", help="Where to listen: unix:///run/csi.sock.")],
+    version: Annotated[str, typer.Option("--csi", metavar="V", help="Release of the driver; default: 1.30.4.")] = "",
+    via: Annotated[Via | None, typer.Option(help="Default: kernel where it works, otherwise direct.")] = None,
+    node: Annotated[str, typer.Option(metavar="NAME", help="What NodeGetInfo answers.")] = "node-1",
+    bucket: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Bucket to create; repeatable.")] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Conform to the CSI specification where the real driver does not.")
+    ] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="First line: endpoints, keys and the node's root as JSON.")
+    ] = False,
+) -> None:
+    """Serve the OSS CSI driver at a socket (csi.v1 over gRPC), with a node and a cloud, until Ctrl-C."""
+    from ossvol.csi_command import serve_driver
+    from ossvol.run_command import choose_via, known_csi
+
+    with _errors():
+        serve_driver(
+            endpoint,
+            version=known_csi(version),
+            via=choose_via(_via(via)),
+            node=node,
+            buckets=bucket or [],
+            strict=strict,
+            json=json,
+        )
+
+
+@app.command()
 def holders(
     mount: Annotated[Path, typer.Argument(metavar="MOUNT", help="A mount point.")],
     json: Json = False,

@@ -161,6 +161,26 @@ class ClusterSide:
             ]
         )
 
+    def check(self, volume: str, node: str | None) -> tuple[int, str]:
+        """The console's check of a PersistentVolume; its exit code and log. Raises ApiError where there is none,
+        StepImpossible where it is none to check."""
+        import base64
+
+        from osscluster import consolecheck
+
+        api, cloud = self.cluster.api, self.cluster.engine.cloud
+        found = api.get("PersistentVolume", volume)
+        try:
+            named = consolecheck.secret_of(found)
+            data = api.get("Secret", named[1], named[0]).get("data", {}) if named else {}
+            secret = {name: base64.b64decode(value).decode() for name, value in data.items()}
+            access = consolecheck.read_volume(found, secret)
+        except consolecheck.NotCheckable as error:
+            raise StepImpossible(f"PersistentVolume {volume}: {error}") from error
+        self.cluster.timeline.synchronise()
+        outcome = consolecheck.check(access, cloud.service.handle, node=self._named(node).spec, now=cloud.clock.now())
+        return (0 if outcome.passed else 1), "\n".join(outcome.lines)
+
     def install(self, what: str, node: str | None) -> None:
         """What an administrator does with ossfs on a node."""
         installation = self.cluster.driver.installation(self._named(node).spec.name)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["SIGNALS", "announced_key", "serve"]
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+"""What ends a server."""
 _FLUSH_SECONDS = 0.2
 _LOG_LIMIT = 100_000  # records kept for /-/log, about 50 MiB; a server may run for weeks
 
@@ -85,7 +86,7 @@ def serve(
     service = OssService(clock=clock, rng=random.Random(secrets.randbits(128)), config=config, origin=origin)
     token = secrets.token_urlsafe(24)
     control = Control(service, clock=clock, token=token)
-    with _signals_waited_for(), ExitStack() as stack:
+    with signals_waited_for(), ExitStack() as stack:
         if data is not None:
             stack.enter_context(kept(service, data, synced=synced))
         if snapshot is not None:
@@ -150,7 +151,8 @@ def announced_key(service: OssService, id: str, secret: str) -> AccessKey:
 
 
 @contextmanager
-def _signals_waited_for() -> Iterator[None]:
+def signals_waited_for() -> Iterator[None]:
+    """Blocks SIGNALS in the thread that calls; whoever is inside waits for them with sigtimedwait."""
     previous = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         yield

@@ -49,7 +49,7 @@ class Node:
 
 class Cluster:
     """engine: whose cloud it uses and which kind of mounts it has. csi, kubernetes: versions; nodes: at least one;
-    fixed: ossfs without its defects.
+    fixed: ossfs without its defects; move: what goes ahead with the cluster's time, by default the engine.
 
     Raises ValueError for a version that is not modelled.
     """
@@ -64,10 +64,11 @@ class Cluster:
         rng: random.Random | None = None,
         container_driver: Literal["process", "docker"] = "process",
         fixed: bool = False,
+        move: Callable[[float], None] | None = None,
     ) -> None:
         self.engine = engine
         self.profile = kubernetes.find(kubernetes_version)
-        self.timeline = Timeline(engine.cloud.clock.now(), engine.advance)
+        self.timeline = Timeline(engine.cloud.clock.now(), move or engine.advance)
         self._rng = rng or random.Random(0)
         self._issuer: Issuer | None = None
         self.api = MemoryApi(self.timeline.now, self._rng)

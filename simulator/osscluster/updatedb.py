@@ -95,7 +95,7 @@ def _walk(process: Syscalls, top: str, pruning: Pruning, mounts: Sequence[MountL
             skipped.append(directory)
             continue
         try:
-            found = list(_entries(process, directory))
+            found = list(_entries(process, directory, refused))
         except OSError as error:
             refused.append(f"{directory}: {error.strerror}")
             continue
@@ -104,7 +104,7 @@ def _walk(process: Syscalls, top: str, pruning: Pruning, mounts: Sequence[MountL
     return Scan(entries, tuple(skipped), tuple(refused))
 
 
-def _entries(process: Syscalls, directory: str) -> Iterator[tuple[str, bool]]:
+def _entries(process: Syscalls, directory: str, refused: list[str]) -> Iterator[tuple[str, bool]]:
     for entry in process.listdir(directory):
         if entry.name in (".", ".."):
             continue
@@ -116,3 +116,5 @@ def _entries(process: Syscalls, directory: str) -> Iterator[tuple[str, bool]]:
             yield path, stat.S_ISDIR(process.lstat(path).mode)
         except FileNotFoundError:
             continue
+        except OSError as error:
+            refused.append(f"{path}: {error.strerror}")

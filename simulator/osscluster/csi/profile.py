@@ -46,7 +46,7 @@ __all__ = [
 DEFAULT_VERSION = "1.30.4"
 
 
-class UnknownCsiVersion(LookupError):
+class UnknownCsiVersion(ValueError):
     """No row for that version or its line. The message lists the known ones; pick one of them."""
 
 
