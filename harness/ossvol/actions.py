@@ -357,6 +357,27 @@ def _(step: model.DeleteStep, env: Environment, seen: Observation) -> None:
 
 
 @perform.register
+def _(step: model.RestoreStep, env: Environment, seen: Observation) -> None:
+    env.other_client.restore(env.bucket, step.restore)
+
+
+@perform.register
+def _(step: model.LogStep, env: Environment, seen: Observation) -> None:
+    from osscloud.logquery import LogFilter
+
+    query = step.log
+    wanted = LogFilter(
+        operation=query.operation or "",
+        object=query.object or "",
+        status=((query.http_status, query.http_status),) if query.http_status is not None else (),
+        error_code=query.error_code or "",
+        user_agent=query.user_agent or "",
+        client_ip=query.client_ip or "",
+    )
+    seen.found = [record for record in env.cloud.access_log.since(0) if wanted.fits(record)]
+
+
+@perform.register
 def _(step: model.RotateKeyStep, env: Environment, seen: Observation) -> None:
     env.rotate_key()
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from osscluster.volume import Stat
 from ossvol.cluster_observation import compare_cluster
 from ossvol.mismatch import Mismatch, differs
-from ossvol.scenario.model import EntryExpect, Expect, ObjectExpect
+from ossvol.scenario.model import EntryExpect, Expect, ObjectExpect, RecordExpect
 from ossvol.scenario.values import Quantity, errno_code
 
 if TYPE_CHECKING:
@@ -54,8 +54,8 @@ class ObjectSeen:
 class Observation:
     """What one step showed. errno: name, "" for success. Fields that the verb does not show stay None. entries: name to
     its stat, or to its readdir type where nobody asked for more. object: looks one key up on the server. container: pid
-    of a holder to the name of the container. refused: what the API server said; stdout: what a command printed;
-    seconds: of virtual time; cluster: where there is one."""
+    of a holder to the name of the container. refused: what the API server said; stdout: what a command printed; found:
+    what a query of the log has found; seconds: of virtual time; cluster: where there is one."""
 
     errno: str = ""
     stat: Stat | None = None
@@ -71,6 +71,7 @@ class Observation:
     container: Callable[[int], str] = str
     refused: str = ""
     stdout: str | None = None
+    found: Sequence[LogRecord] = ()
     seconds: float = 0.0
     cluster: ClusterSide | None = None
 
@@ -98,6 +99,8 @@ def compare(expect: Expect, seen: Observation) -> list[Mismatch]:
         found += differs("returncode", str(expect.returncode), str(seen.returncode), fits)
     if expect.stdout is not None:
         found += _stdout(expect.stdout, seen.stdout or "")
+    if expect.records is not None:
+        found += _records(expect.records, seen.found)
     if expect.seconds is not None:
         found += differs("seconds", str(expect.seconds), f"{seen.seconds:g}", expect.seconds.holds(seen.seconds))
     if seen.cluster is not None:
@@ -121,6 +124,22 @@ def _stdout(wanted: str | list[str], seen: str) -> list[Mismatch]:
     for part in [wanted] if isinstance(wanted, str) else wanted:
         found += differs("stdout", f"...{part}...", seen.strip(), part in seen)
     return found
+
+
+def _records(wanted: list[RecordExpect], found: Sequence[LogRecord]) -> list[Mismatch]:
+    left = iter(found)
+    for one in wanted:
+        if not any(_fits(one, record) for record in left):
+            shown = ", ".join(f"{k} {v}" for k, v in one.model_dump(exclude_none=True).items())
+            lines = "; ".join(request_line(record) for record in found) or "nothing"
+            return [Mismatch(f"records: {shown}", f"records: {lines}")]
+    return []
+
+
+def _fits(wanted: RecordExpect, record: LogRecord) -> bool:
+    exact = wanted.model_dump(exclude_none=True, exclude={"user_agent"})
+    same = all(getattr(record, name) == value for name, value in exact.items())
+    return same and record.user_agent.startswith(wanted.user_agent or "")
 
 
 def request_line(record: LogRecord) -> str:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["OtherClient"]
 
 _USER_AGENT = "aliyun-sdk-python/2.19.1(Linux/ossvol)"
-_SIGNED = ("continuation-token", "policy", "website")
+_SIGNED = ("continuation-token", "policy", "restore", "website")
 
 
 class OtherClient:
@@ -54,6 +54,10 @@ class OtherClient:
             token = page.findtext("NextContinuationToken") or ""
             if not token:
                 return keys
+
+    def restore(self, bucket: str, key: str) -> None:
+        """RestoreObject, for a day."""
+        self._send("POST", bucket, key, {"restore": ""}, b"<RestoreRequest><Days>1</Days></RestoreRequest>")
 
     def configure(self, bucket: str, name: str, document: bytes | None) -> None:
         """PutBucketWebsite and the like, by the name of the sub-resource; None deletes the configuration."""

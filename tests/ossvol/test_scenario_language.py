@@ -207,15 +207,16 @@ def test_the_operations_that_can_be_expected_are_those_that_the_cloud_logs() -> 
 
     params = (
         " acl append bucketInfo delete location objectMeta partNumber stat symlink tagging uploadId uploads versioning"
-        " versions"
+        " versions restore"
     )
-    logged = {
-        route(method, bucket, key, {param: ""} if param else {}, copies=copies).name
+    operations = [
+        route(method, bucket, key, {param: ""} if param else {}, copies=copies)
         for method in ("GET", "HEAD", "PUT", "POST", "DELETE")
         for bucket, key in (("", ""), ("b", ""), ("b", "k"))
         for param in params.split(" ")
         for copies in (False, True)
-    }
+    ]
+    logged = {operation.name for operation in operations if "_not_implemented" not in operation.run.__qualname__}
     not_for_objects = {"-", "PostObject", "PutBucketTagging", "DeleteBucketTagging", "GetBucketTagging"}
     tagging = {f"{verb}BucketTagging" for verb in ("Head", "Post")}
     assert logged - not_for_objects - tagging == OPERATIONS - {"total"}

@@ -23,6 +23,7 @@ __all__ = [
     "HolderExpect",
     "ObjectExpect",
     "PodExpect",
+    "RecordExpect",
     "ResourceExpect",
     "StepModel",
     "StorageClass",
@@ -118,6 +119,17 @@ class ResourceExpect(FrozenModel):
     count: QuantityField
 
 
+class RecordExpect(FrozenModel):
+    """A record of the access log that a query has found."""
+
+    operation: Operation
+    object: str | None = None
+    http_status: int | None = None
+    error_code: str | None = None
+    client_ip: str | None = None
+    user_agent: str | None = Field(None, description="How it begins.")
+
+
 class Expect(FrozenModel):
     """What a step must show. Without errno it must succeed."""
 
@@ -150,6 +162,7 @@ class Expect(FrozenModel):
         None, description='Part of a log after the step: "kubelet", or "namespace/pod" (the beginning of its name).'
     )
     stdout: str | list[str] | None = Field(None, description="Parts of what a command printed; [] for nothing.")
+    records: list[RecordExpect] | None = Field(None, description="Among what a query of the log found, in this order.")
     seconds: QuantityField | None = Field(None, description="Virtual time that the step took.")
 
 

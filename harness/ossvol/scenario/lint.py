@@ -55,6 +55,8 @@ _MODELS_BY_KEY: Mapping[str, type[BaseModel]] = {
     "pods": model.PodExpect,
     "events": model.EventExpect,
     "resources": model.ResourceExpect,
+    "records": model.RecordExpect,
+    "log": model.LogQuery,
 }
 
 _TYPES = {

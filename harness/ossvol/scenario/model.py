@@ -22,6 +22,7 @@ from ossvol.scenario.base import (
     HolderExpect,
     ObjectExpect,
     PodExpect,
+    RecordExpect,
     ResourceExpect,
     StepModel,
     StorageClass,
@@ -75,6 +76,7 @@ __all__ = [
     "OriginSpec",
     "PodExpect",
     "RamStep",
+    "RecordExpect",
     "ResourceExpect",
     "RestartStep",
     "RoutingRuleSpec",
@@ -379,6 +381,31 @@ class DeleteStep(ServerStep):
     delete: str
 
 
+class RestoreStep(ServerStep):
+    """RestoreObject by an SDK: a frozen object can be read for a day, once it has thawed."""
+
+    verb = "restore"
+    restore: str
+
+
+class LogQuery(FrozenModel):
+    """Which records of the access log; user_agent: how it begins; object: its key."""
+
+    operation: Operation | None = None
+    object: str | None = None
+    user_agent: str | None = None
+    client_ip: str | None = None
+    http_status: int | None = None
+    error_code: str | None = None
+
+
+class LogStep(ServerStep):
+    """A query of the access log, everything since the start. Expect records."""
+
+    verb = "log"
+    log: LogQuery
+
+
 class RotateKeyStep(ServerStep):
     """Creates a new access key, disables the one in use and writes the new one to the password file (the Secret)."""
 
@@ -464,7 +491,7 @@ _MODELS: tuple[type[StepModel], ...] = (
     UtimeStep, SetxattrStep, GetxattrStep, RemovexattrStep, MountStep, RemountStep, UnmountStep, KillStep, PutStep,
     HeadStep, ListStep, DeleteStep, RotateKeyStep, DisableKeyStep, VersioningStep, AdvanceStep, FaultStep, ScanStep,
     WebsiteStep, MirrorStep, OriginPutStep, OriginDeleteStep, ApplyStep, DeleteResourceStep, ScaleStep, WaitStep,
-    RestartStep, RunStep, CsiStep, InstallStep, CreateKeyStep, RamStep, CheckStep, UpdatedbStep,
+    RestoreStep, LogStep, RestartStep, RunStep, CsiStep, InstallStep, CreateKeyStep, RamStep, CheckStep, UpdatedbStep,
 )  # fmt: skip
 STEP_MODELS: dict[str, type[StepModel]] = {model.verb: model for model in _MODELS}
 
@@ -527,6 +554,8 @@ Step = Annotated[
     | Annotated[DeleteResourceStep, Tag("verb:delete_resource")]
     | Annotated[ScaleStep, Tag("verb:scale")]
     | Annotated[WaitStep, Tag("verb:wait")]
+    | Annotated[RestoreStep, Tag("verb:restore")]
+    | Annotated[LogStep, Tag("verb:log")]
     | Annotated[RestartStep, Tag("verb:restart")]
     | Annotated[RunStep, Tag("verb:run")]
     | Annotated[CsiStep, Tag("verb:csi")]

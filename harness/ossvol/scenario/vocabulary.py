@@ -48,6 +48,7 @@ OPERATIONS = frozenset(
         "PutObjectAcl",
         "PutObjectSymlink",
         "PutObjectTagging",
+        "RestoreObject",
         "UploadPart",
         "UploadPartCopy",
     }
@@ -78,6 +79,7 @@ _SPECIFIC: Mapping[str, frozenset[str]] = {
     "scale": frozenset({"refused"}),
     "csi": frozenset({"refused"}),
     "run": frozenset({"stdout", "returncode"}),
+    "log": frozenset({"records"}),
     "updatedb": frozenset({"stdout"}),
     "check": frozenset({"stdout", "returncode"}),
 }
