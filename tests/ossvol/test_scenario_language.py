@@ -25,24 +25,6 @@ ROOT = Path(__file__).parents[2]
 DOCUMENT = (ROOT / "docs/scenarios.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```yaml\n(.*?)```", DOCUMENT, re.DOTALL)
 FILES = list(find_files(ROOT / "scenarios"))
-OF_THIS_RELEASE = {
-    "permission/mount-root",
-    "permission/uploaded-file",
-    "permission/umask-not-stored",
-    "permission/other-container",
-    "permission/uid-gid",
-    "permission/hard-link",
-    "permission/rotated-key",
-    "mount-fail/directory-missing",
-    "mount-fail/mirror-origin",
-    "mount-fail/static-website",
-    "slow/many-files",
-    "slow/delete-markers",
-    "zero-size/until-close",
-    "dir-as-file/content-type",
-    "dir-as-file/no-mode",
-    "capacity/not-enforced",
-}
 
 
 @pytest.fixture(scope="module")
@@ -64,10 +46,6 @@ def test_every_scenario_of_the_faq_says_whose_cause_it_shows_in_both_languages(s
             assert scenario.faq == cause.section, one.file
             assert scenario.evidence, one.file
             assert Path(one.file).match(f"faq/{one.id}.yaml"), one.file
-
-
-def test_every_cause_of_this_release_has_a_scenario(shipped: list[LoadedScenario]) -> None:
-    assert {one.scenario.cause_id for one in shipped if one.scenario.faq} == OF_THIS_RELEASE
 
 
 def test_hard_links_are_shown_with_both_errnos(shipped: list[LoadedScenario]) -> None:

@@ -172,7 +172,10 @@ class VolumeManager:
                 mounted.published = False
                 self._remove_directory(target)
                 del self._mounted[uid, volume.name]
+                # It is staged all the same, and attached.
+                self._leaving[uid, volume.name] = pv
             raise VolumeTrouble(f'MountVolume.SetUp failed for volume "{name}" : {error}') from error
+        self._leaving.pop((uid, volume.name), None)
         yield from self._walk(pod, pv, volume, target)
 
     def _volume(self, namespace: str, volume: ClaimedVolume) -> Steps[KubeObject]:
