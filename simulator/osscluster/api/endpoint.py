@@ -15,12 +15,13 @@ import yaml
 
 from osscluster.api import discovery, protobuf, refusals
 from osscluster.api.kinds import Kind, by_plural
+from osscluster.api.merge import json_patch, merge_patch
 from osscluster.api.objects import ApiError, KubeObject
-from osscluster.api.podlogs import LogStream, log_text
+from osscluster.api.podlogs import LogStream, log_text, number
 from osscluster.api.schema import findings, pruned
 from osscluster.api.selectors import fields as field_selector
 from osscluster.api.selectors import labels as label_selector
-from osscluster.api.store import MemoryApi, PatchType
+from osscluster.api.store import MemoryApi, PatchType, decode_error
 from osscluster.api.tables import table
 from osscluster.api.watching import ChangeLog, EventType, Watch, key_of
 
@@ -220,7 +221,9 @@ class Endpoint:
         if (object["apiVersion"], object["kind"]) != (kind.api_version, kind.name):
             given = f"{object['apiVersion']}, Kind={object['kind']}"
             raise refusals.bad_request(f"{given} does not match the expected {kind.api_version}, Kind={kind.name}")
-        metadata = object.setdefault("metadata", {})
+        if (refusal := decode_error(object, kind)) is not None:
+            raise refusals.bad_request(refusal)
+        metadata = object["metadata"] = object.get("metadata") or {}
         for key, value in (("namespace", at.namespace), ("name", at.name)):
             if value and metadata.setdefault(key, value) != value:
                 words = f"the {key} of the object ({metadata[key]}) does not match the {key} on the URL ({value})"
@@ -235,6 +238,8 @@ class Endpoint:
 
     def _delete(self, at: _Target, request: KubeRequest) -> Answer:
         options = _decoded(request.body) if request.body else {}
+        if not isinstance(options, dict):
+            raise refusals.bad_request("the body of a deletion is DeleteOptions, an object")
         kind = at.kind
         before = self._api.get(kind.name, at.name, at.namespace)
         uid = before["metadata"]["uid"]
@@ -246,9 +251,9 @@ class Endpoint:
             kind.name,
             at.name,
             at.namespace,
-            force=grace is not None and int(grace) == 0,
-            grace_seconds=int(grace) if grace is not None else None,
-            uid=(options.get("preconditions") or {}).get("uid", ""),
+            force=grace is not None and number("gracePeriodSeconds", grace) == 0,
+            grace_seconds=number("gracePeriodSeconds", grace) if grace is not None else None,
+            uid=_lookup(options, "preconditions", "uid") or "",
             dry_run=dry_run,
         )
         left = self._api.find(kind.name, at.name, at.namespace)
@@ -261,7 +266,7 @@ class Endpoint:
         """--cascade=orphan: what an object owns loses its owner instead."""
         for object in self._log.objects:
             owners = object["metadata"].get("ownerReferences") or ()
-            kept = [owner for owner in owners if owner["uid"] != uid]
+            kept = [owner for owner in owners if owner.get("uid") != uid]
             if len(kept) != len(owners):
                 patch = {"metadata": {"ownerReferences": kept or None}}
                 kind, namespace, name = key_of(object)
@@ -325,8 +330,8 @@ class Endpoint:
         timeout = query.get("timeoutSeconds")
         return Watch(
             self._log,
-            int(self._api.resource_version) if fresh else int(start),
-            seconds=float(timeout) if timeout else None,
+            int(self._api.resource_version) if fresh else number("resourceVersion", start),
+            seconds=float(number("timeoutSeconds", timeout)) if timeout else None,
             initial=[object for object in self._log.objects if selected(object)] if fresh else [],
             bookmark=streamed and _flag(request, "allowWatchBookmarks"),
             selected=selected,
@@ -377,15 +382,12 @@ class Endpoint:
         scale = _scale_of(owner)
         if request.method in ("PUT", "PATCH"):
             body = _decoded(request.body)
-            if isinstance(body, list):
-                replicas = next((each.get("value") for each in body if each.get("path") == "/spec/replicas"), None)
-            else:
-                version = (body.get("metadata") or {}).get("resourceVersion")
-                if version and version != owner["metadata"]["resourceVersion"]:
-                    raise refusals.conflict(at.kind, at.name)
-                replicas = (body.get("spec") or {}).get("replicas")
-            if not isinstance(replicas, int):
+            wanted = json_patch(scale, body) if isinstance(body, list) else merge_patch(scale, body)
+            replicas = _lookup(wanted, "spec", "replicas")
+            if not isinstance(replicas, int) or isinstance(replicas, bool):
                 raise refusals.bad_request("spec.replicas of a Scale is a number")
+            if _lookup(wanted, "metadata", "resourceVersion") != owner["metadata"]["resourceVersion"]:
+                raise refusals.conflict(at.kind, at.name)
             patch = {"spec": {"replicas": replicas}}
             dry_run = bool(request.query.get("dryRun"))
             scale = _scale_of(
@@ -423,6 +425,12 @@ def _scale_of(owner: KubeObject) -> dict[str, Any]:
             "selector": ",".join(f"{key}={value}" for key, value in sorted(labels.items())),
         },
     }
+
+
+def _lookup(value: Any, *path: str) -> Any:
+    for step in path:
+        value = value.get(step) if isinstance(value, dict) else None
+    return value
 
 
 def _validated_patch(patch: Any, kind: Kind, request: KubeRequest) -> tuple[str, ...]:

@@ -138,9 +138,15 @@ class ApiServer:
             raise _Failed
         now = self._wall()
         seconds, self._seen = (now - self._seen) * self._factor, now
-        try:
+        with self._kept():
             self._timeline.advance(max(0.0, seconds))
-        except BaseException as error:  # whatever a controller raised: kept for who runs the server
+
+    @contextlib.contextmanager
+    def _kept(self) -> Iterator[None]:
+        """What a controller or the API itself raises is a defect: it ends the cluster, and is kept for who runs it."""
+        try:
+            yield
+        except BaseException as error:
             self.error = error
             self.failed.set()
             raise _Failed from error
@@ -154,7 +160,8 @@ class ApiServer:
         with self.lock:
             try:
                 self._follow()
-                answer = self._endpoint.answer(request)
+                with self._kept():
+                    answer = self._endpoint.answer(request)
                 if request.method != "GET":
                     self._follow()
             except _Failed:
@@ -264,7 +271,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def _serve(self) -> None:
         api = self.server.api
-        length = int(self.headers.get("content-length") or 0)
+        given = self.headers.get("content-length") or "0"
+        if not given.isdecimal():
+            self.close_connection = True
+            self._refuse(ApiError("BadRequest", 400, f"Content-Length is no number: {given}"))
+            return
+        length = int(given)
         if length > _BODY_LIMIT:
             self.close_connection = True
             self._refuse(ApiError("RequestEntityTooLarge", 413, "Request entity too large: limit is 3145728"))

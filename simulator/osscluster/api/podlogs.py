@@ -16,7 +16,7 @@ from osscluster.api.logs import LogLine
 from osscluster.api.objects import KubeObject
 from osscluster.api.store import MemoryApi
 
-__all__ = ["LogStream", "log_text"]
+__all__ = ["LogStream", "log_text", "number"]
 
 
 @dataclass(slots=True)
@@ -46,7 +46,7 @@ def log_text(api: MemoryApi, pod: KubeObject, query: Mapping[str, str], now: flo
         raise refusals.bad_request(f'container "{container}" in pod "{name}" is waiting to start: {waiting}')
     chosen = _chosen(lines, query, now)
     stamped = query.get("timestamps", "") == "true"
-    limit = int(query["limitBytes"]) if query.get("limitBytes") else None
+    limit = number("limitBytes", query["limitBytes"]) if query.get("limitBytes") else None
     state: list[Any] = [len(lines), chosen]
     uid = pod["metadata"]["uid"]
 
@@ -97,14 +97,28 @@ def _waiting(pod: KubeObject, container: str) -> str:
 def _chosen(lines: Sequence[LogLine], query: Mapping[str, str], now: float) -> Sequence[LogLine]:
     since = None
     if query.get("sinceSeconds"):
-        since = now - float(query["sinceSeconds"])
+        since = now - number("sinceSeconds", query["sinceSeconds"])
     elif query.get("sinceTime"):
-        since = datetime.fromisoformat(query["sinceTime"]).timestamp()
+        try:
+            since = datetime.fromisoformat(query["sinceTime"]).timestamp()
+        except (ValueError, OverflowError) as error:
+            raise refusals.bad_request(f"sinceTime is no time: {query['sinceTime']!r}") from error
     chosen = [line for line in lines if since is None or line.time >= since]
-    tail = query.get("tailLines")
-    if tail:
-        return chosen[len(chosen) - int(tail) if int(tail) < len(chosen) else 0 :]
+    if query.get("tailLines"):
+        tail = number("tailLines", query["tailLines"])
+        return chosen[max(0, len(chosen) - tail) :]
     return chosen
+
+
+def number(name: str, given: Any) -> int:
+    """A parameter that is a whole number, not negative. Raises ApiError BadRequest."""
+    try:
+        value = int(given)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise refusals.bad_request(f"{name} is no whole number: {given!r}") from error
+    if value < 0:
+        raise refusals.bad_request(f"{name} must not be negative: {value}")
+    return value
 
 
 def _stamp(seconds: float) -> str:

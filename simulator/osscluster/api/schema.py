@@ -157,10 +157,11 @@ def _go(type: str) -> str:
 
 
 def normalised(object: Any, type: str) -> Any:
-    """A copy as Go's decoder makes it: fields with null are left out, null in a map of text is "", whole floats are
-    integers, a number given as a quantity is text. Unknown fields stay."""
+    """A copy as Go's decoder makes it: fields with null are left out, null in a list or in a map of text is the zero
+    value, whole floats are integers, a number given as a quantity is text. Unknown fields stay."""
     if isinstance(object, list):
-        return [normalised(item, element(type)) for item in object]
+        inner = element(type)
+        return [_zero(inner) if item is None else normalised(item, inner) for item in object]
     if isinstance(object, dict):
         known = field_types(type)
         result = {}
@@ -178,6 +179,14 @@ def normalised(object: Any, type: str) -> Any:
     if type == "Quantity" and not isinstance(object, str):
         return str(object)
     return object
+
+
+def _zero(type: str) -> Any:
+    if type.startswith("map[string]") or field_types(type) is not None:
+        return {}
+    if type.startswith("[]"):
+        return []
+    return {"bool": False, "int32": 0, "int64": 0, "float64": 0.0, "Quantity": "0", "IntOrString": 0}.get(type, "")
 
 
 def pruned(object: Any, type: str) -> Any:

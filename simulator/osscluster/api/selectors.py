@@ -117,8 +117,8 @@ def matches_selector(selector: Mapping[str, Any] | None, given: Mapping[str, str
     if any(given.get(key) != value for key, value in (selector.get("matchLabels") or {}).items()):
         return False
     for expression in selector.get("matchExpressions") or ():
-        key, values = expression["key"], expression.get("values") or ()
-        match expression["operator"]:
+        key, values = expression.get("key", ""), expression.get("values") or ()
+        match expression.get("operator"):
             case "In" if given.get(key) not in values:
                 return False
             case "NotIn" if given.get(key) in values:

@@ -22,7 +22,7 @@ from osscluster.api.merge import apply_configuration, json_patch, merge_patch, s
 from osscluster.api.objects import KubeObject, ObjectReference, WatchEvent, copied
 from osscluster.api.ownership import FieldOwners
 
-__all__ = ["LAST_APPLIED", "MemoryApi", "timestamp"]
+__all__ = ["LAST_APPLIED", "MemoryApi", "PatchType", "decode_error", "timestamp"]
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 """The annotation in which `kubectl apply` keeps what it applied."""

@@ -109,9 +109,13 @@ def _status(object: KubeObject) -> Mapping[str, Any]:
     return object.get("status") or {}
 
 
+def _conditions(status: Mapping[str, Any]) -> dict[str, str]:
+    return {each.get("type", ""): each.get("status", "") for each in status.get("conditions") or ()}
+
+
 def _containers(spec: Mapping[str, Any]) -> tuple[str, str]:
     containers = spec["template"]["spec"].get("containers") or ()
-    return ",".join(each["name"] for each in containers), ",".join(each.get("image", "") for each in containers)
+    return ",".join(each.get("name", "") for each in containers), ",".join(each.get("image", "") for each in containers)
 
 
 def _selector(selector: Mapping[str, Any] | None) -> str:
@@ -119,8 +123,8 @@ def _selector(selector: Mapping[str, Any] | None) -> str:
         return "<none>"
     parts = [f"{key}={value}" for key, value in sorted((selector.get("matchLabels") or {}).items())]
     for each in selector.get("matchExpressions") or ():
-        key, values = each["key"], ",".join(sorted(each.get("values") or ()))
-        match each["operator"]:
+        key, values = each.get("key", ""), ",".join(sorted(each.get("values") or ()))
+        match each.get("operator"):
             case "In":
                 parts.append(f"{key} in ({values})")
             case "NotIn":
@@ -145,7 +149,7 @@ def _pod(pod: KubeObject, now: float) -> Cells:
     reason, ready, restarts, last = _pod_state(pod)
     count = str(restarts) if not restarts or last is None else f"{restarts} ({_since(last, now)} ago)"
     gates = spec.get("readinessGates") or ()
-    passed = {each["type"] for each in status.get("conditions") or () if each.get("status") == "True"}
+    conditions = _conditions(status)
     return [
         _name(pod),
         f"{ready}/{len(spec.get('containers') or ())}",
@@ -155,7 +159,9 @@ def _pod(pod: KubeObject, now: float) -> Cells:
         status.get("podIP") or "<none>",
         spec.get("nodeName") or "<none>",
         status.get("nominatedNodeName") or "<none>",
-        f"{sum(each['conditionType'] in passed for each in gates)}/{len(gates)}" if gates else "<none>",
+        f"{sum(conditions.get(each.get('conditionType', '')) == 'True' for each in gates)}/{len(gates)}"
+        if gates
+        else "<none>",
     ]
 
 
@@ -165,7 +171,7 @@ def _pod_state(pod: KubeObject) -> tuple[str, int, int, str | None]:
     reason = status.get("reason") or status.get("phase") or ""
     waiting, restarts, last = _init_state(pod)
     ready = 0
-    conditions = {each["type"]: each.get("status") for each in status.get("conditions") or ()}
+    conditions = _conditions(status)
     if waiting is not None:
         reason = waiting
     if waiting is None or conditions.get("Initialized") == "True":
@@ -290,7 +296,7 @@ def _volume(object: KubeObject, now: float) -> Cells:
         _access_modes(spec.get("accessModes") or ()),
         spec.get("persistentVolumeReclaimPolicy", ""),
         _phase(object),
-        f"{claim['namespace']}/{claim['name']}" if claim else "",
+        f"{claim.get('namespace', '')}/{claim.get('name', '')}" if claim else "",
         spec.get("storageClassName", ""),
         spec.get("volumeAttributesClassName") or "<unset>",
         status.get("reason", ""),
@@ -386,13 +392,13 @@ def _namespace(object: KubeObject, now: float) -> Cells:
 
 def _node(object: KubeObject, now: float) -> Cells:
     status = _status(object)
-    ready = {each["type"]: each.get("status") for each in status.get("conditions") or ()}.get("Ready")
-    words = [{"True": "Ready", "False": "NotReady"}.get(str(ready), "Unknown")]
+    ready = _conditions(status).get("Ready", "")
+    words = [{"True": "Ready", "False": "NotReady"}.get(ready, "Unknown")]
     if object["spec"].get("unschedulable"):
         words.append("SchedulingDisabled")
     labels = object["metadata"].get("labels") or {}
     roles = sorted(key.removeprefix(_ROLE) for key in labels if key.startswith(_ROLE))
-    addresses = {each["type"]: each["address"] for each in status.get("addresses") or ()}
+    addresses = {each.get("type", ""): each.get("address", "") for each in status.get("addresses") or ()}
     info = status.get("nodeInfo") or {}
     return [
         _name(object),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import socket
+import ssl
 import stat
 import threading
 import urllib.error
@@ -287,3 +289,19 @@ def test_a_server_that_ends_ends_those_who_watch_and_follow(served: Served) -> N
     served.server.__exit__()
     following.communicate(timeout=30)
     assert [each.name for each in threading.enumerate() if each.name.startswith("kube-")] == []
+
+
+def test_a_request_that_is_no_http_is_refused_and_the_next_one_is_answered(served: Served) -> None:
+    context = ssl._create_unverified_context()
+    address = served.server.url.removeprefix("https://").split(":")
+    for head in (
+        "POST / HTTP/1.1\r\nContent-Length: many\r\n\r\n",
+        "POST / HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n",
+    ):
+        with (
+            socket.create_connection((address[0], int(address[1])), timeout=10) as raw,
+            context.wrap_socket(raw) as connection,
+        ):
+            connection.sendall(head.encode())
+            assert connection.recv(100).startswith((b"HTTP/1.1 400", b"HTTP/1.1 413"))
+    assert served.output("kubectl get --raw /readyz") == "ok"
