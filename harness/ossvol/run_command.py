@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -72,6 +73,8 @@ def run(
     scenarios = discovery.select(names)
     if shard:
         scenarios = discovery.shard(scenarios, shard)
+    if via != "direct":
+        _enter_user_namespace()
     chosen = choose_via(via, ossfs=ossfs)
 
     from ossvol.pool import run_scenarios
@@ -107,6 +110,19 @@ def run(
         print(f"ossvol: interrupted; {left} of {len(scenarios)} scenarios did not run", file=sys.stderr)
         return interrupted
     return _exit_code(results)
+
+
+def _enter_user_namespace() -> None:
+    """An ordinary user has no other uids and no bind mounts: where the kernel allows it, this command starts again as
+    root of a user namespace."""
+    if os.geteuid() == 0 or sys.platform != "linux" or threading.active_count() > 1:
+        return
+    from osscluster import usernamespace
+
+    found = usernamespace.possible()
+    if found.missing is None:
+        sys.stdout.flush()
+        usernamespace.reexecute(found.ids)
 
 
 def _exit_code(results: Sequence[Result]) -> ExitCode:

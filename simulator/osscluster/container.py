@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["ContainerProcess", "IdentityRefused", "become", "serve", "set_process_name"]
 
 _PR_SET_NAME = 15
+_UNMAPPED = 65534  # what a user namespace shows of groups that it has no number for
 _LENGTH = struct.Struct("=Q")
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.opendir.restype = ctypes.c_void_p
@@ -69,7 +70,8 @@ def become(uid: int, gid: int, groups: Sequence[int], umask: int) -> None:
     EINVAL for an id that the user namespace does not map)."""
     os.umask(umask)
     try:
-        if (uid, gid) != (os.geteuid(), os.getegid()) or sorted(groups) != sorted(set(os.getgroups()) - {gid}):
+        present = set(os.getgroups()) - {gid, _UNMAPPED}
+        if (uid, gid) != (os.geteuid(), os.getegid()) or sorted(groups) != sorted(present):
             os.setgroups(list(groups))
         if gid != os.getegid():
             os.setresgid(gid, gid, gid)

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Literal
 
 from osscluster import leftovers, mounting, mounttable, nodefiles
 from osscluster.container import ContainerProcess
-from osscluster.errors import CallTimeout
+from osscluster.errors import CallTimeout, EnvironmentMissing
 from osscluster.holders import covering, holders_below, lazily_unmounted_in_use
 from osscluster.host import CommandResult, ContainerSpec, MountLine, OssfsSpec
 from osscluster.jail import Jail, JailMount
@@ -102,6 +102,11 @@ class KernelHost:
     """Implements `host.NodeHost`."""
 
     def __init__(self, engine: KernelEngine, name: str) -> None:
+        if os.geteuid() != 0:
+            raise EnvironmentMissing(
+                "a node of the kernel engine has bind mounts, which only root can make",
+                "run as root; `ossvol run` enters a user namespace by itself where it can",
+            )
         self.name = name
         self.call_timeout = engine.call_timeout
         self._engine = engine

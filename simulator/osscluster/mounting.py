@@ -1,7 +1,8 @@
 """mount(2) and its relatives, for mounts and mount namespaces that a node and its containers are made of.
 
 Thin wrappers: each raises OSError with the errno of the call. Any thread, except where a call changes the calling
-process (`unshare_mounts`, `join_mounts`, `change_root`): those belong to a single-threaded child of the spawner.
+process (`unshare_mounts`, `unshare_user`, `join_mounts`, `change_root`): those belong to a process without threads, a
+child of the spawner.
 
 Sources: mount(2), mount_setattr(2), umount2(2), pivot_root(2), setns(2), capabilities(7).
 """
@@ -28,6 +29,7 @@ __all__ = [
     "remount_bind",
     "unmount",
     "unshare_mounts",
+    "unshare_user",
 ]
 
 READ_ONLY: Final = 1
@@ -35,7 +37,7 @@ FORCE: Final = 1  # MNT_FORCE
 DETACH: Final = 2  # MNT_DETACH
 _NOFOLLOW = 8
 _MS_REMOUNT, _MS_BIND, _MS_REC, _MS_PRIVATE = 32, 4096, 16384, 1 << 18
-_CLONE_NEWNS = 0x20000
+_CLONE_NEWNS, _CLONE_NEWUSER = 0x20000, 0x10000000
 _SYS_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
 _SYS_MOUNT_SETATTR = 442  # the same on every architecture
 _AT_FDCWD = -100
@@ -101,6 +103,12 @@ def unshare_mounts() -> None:
     """A copy of the mount namespace for this process alone."""
     _check(_libc.unshare(_CLONE_NEWNS))
     make_private()
+
+
+def unshare_user() -> None:
+    """A new user namespace, in which this process may do everything, with a copy of the mount namespace. EINVAL: the
+    process has threads; EPERM, ENOSPC: the machine does not allow it."""
+    _check(_libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNS))
 
 
 def join_mounts(pid: int) -> None:
