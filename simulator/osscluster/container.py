@@ -283,7 +283,7 @@ class ContainerProcess:
                 raise OSError(code, detail, *(() if path is None else (path,)))
             raise EnvironmentMissing(
                 f"a container with uid {uid}, gid {gid}, groups {list(groups)} can't be started here: {detail}",
-                "run as root",
+                "run as root, or sudo apt-get install -y uidmap (ossvol doctor says more)",
             )
 
     def alive(self) -> bool:
