@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from osscluster.api.kinds import KINDS
 from osscluster.api.objects import KubeObject
 from osscluster.api.store import MemoryApi
 from osscluster.controllers.attachdetach import AttachDetach
@@ -103,7 +104,7 @@ class Cluster:
         lines = []
         for thing in objects:
             applied, what = self.api.apply(thing)
-            lines.append(f"{applied['kind'].lower()}/{applied['metadata']['name']} {what}")
+            lines.append(f"{KINDS[applied['kind']].qualified.lower()}/{applied['metadata']['name']} {what}")
             self.timeline.settle()
         return lines
 
