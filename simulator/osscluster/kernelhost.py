@@ -202,6 +202,7 @@ class KernelHost:
         for ossfs in self._ossfs:
             if entry is not None and entry.mountpoint == self._at(target) and ossfs.device == entry.device:
                 ossfs.wait(self.call_timeout)
+                self.age(ossfs.kernel_seconds)
 
     def mounts(self) -> list[MountLine]:
         found = []

@@ -201,6 +201,8 @@ def test_unmounting_what_is_no_mount_point_says_so(node: Any) -> None:
 
 
 def test_a_directory_deleted_in_the_bucket_leaves_a_bind_that_is_not_there(node: Any) -> None:
+    if getattr(node.engine, "ossfs", None):
+        pytest.skip("a real ossfs caches for 15 minutes of the machine's time; to fix it: leave --ossvol-ossfs out")
     node.ossfs()
     node.host.makedirs(SUBPATH)
     node.host.bind(f"{TARGET}/data", SUBPATH)
