@@ -12,6 +12,7 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING, Literal
 
 from osscluster import directshell, nodefiles
@@ -270,7 +271,7 @@ class DirectHost:
 
     def _disk(self, source: str, fstype: str) -> Mount:
         flags = MountFlags(
-            uid=0, gid=0, allow_other=True, hard_remove=True, attr_timeout=0.0, entry_timeout=0.0, permissions=True
+            uid=0, gid=0, allow_other=True, hard_remove=True, attr_timeout=inf, entry_timeout=inf, permissions=True
         )
         disk = MemoryDisk(self._engine.clock)
         return Mount(Vfs(disk, clock=self._engine.clock, flags=flags, mountpoint="/"), "/", None, source, fstype, "")

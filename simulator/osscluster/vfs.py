@@ -140,15 +140,14 @@ class Vfs:
 
     def _shown(self, attributes: Attributes) -> Attributes:
         # libfuse's set_stat.
-        flags = self._flags
-        if flags.umask is None and flags.show_uid is None and flags.show_gid is None:
-            return replace(attributes)
-        mode = attributes.mode
+        flags, shown = self._flags, attributes.copy()
         if flags.umask is not None:
-            mode = stat.S_IFMT(mode) | (0o777 & ~flags.umask)
-        uid = attributes.uid if flags.show_uid is None else flags.show_uid
-        gid = attributes.gid if flags.show_gid is None else flags.show_gid
-        return replace(attributes, mode=mode, uid=uid, gid=gid)
+            shown.mode = stat.S_IFMT(shown.mode) | (0o777 & ~flags.umask)
+        if flags.show_uid is not None:
+            shown.uid = flags.show_uid
+        if flags.show_gid is not None:
+            shown.gid = flags.show_gid
+        return shown
 
     def _refresh(self, context: Context, node: Inode) -> None:
         """GETATTR. ossfs 1.x has no fgetattr: the path is asked for, whether a file is open or not."""
