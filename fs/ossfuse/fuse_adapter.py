@@ -11,6 +11,7 @@ import contextlib
 import ctypes
 import errno
 import functools
+import itertools
 import logging
 import os
 import threading
@@ -175,6 +176,8 @@ class Adapter:
         self._flags = flags
         self._on_init = on_init
         self._thread = threading.local()
+        # Each answer about a name may be a node more that the kernel knows.
+        self.answers = itertools.count(1)
         if utime_omit:
             self.flag_utime_omit_ok = True
 
@@ -423,6 +426,7 @@ def _binding_class() -> type[Any]:
 
     class _Binding(binding.FUSE):  # type: ignore[misc, name-defined]  # the module is only known at run time
         def _fill(self, path: bytes | None, buffer: Any, fi: Any = None) -> int:
+            next(self.operations.answers)
             found = self.operations.attributes(_text(path), fi.contents.fh if fi else None)
             ctypes.memset(buffer, 0, size)
             st = buffer.contents

@@ -413,6 +413,7 @@ class Mount(MountProcess[OssFs]):
                 utime_omit=self.profile.utime_omit,
                 on_init=mounted,
             )
+            self._answers = adapter.answers
             code = serve(
                 adapter,
                 os.path.abspath(self.options.mountpoint),
@@ -604,6 +605,7 @@ class Controlled(Protocol):
     @property
     def clock(self) -> AdjustableClock: ...
     def advance(self, seconds: float) -> None: ...
+    def expire(self) -> bool: ...
     def statistics(self) -> dict[str, object]: ...
     def open_files(self) -> list[dict[str, object]]: ...
 
@@ -611,8 +613,9 @@ class Controlled(Protocol):
 class Control:
     """The control socket: a UNIX stream socket, one JSON object a line each way.
 
-    {"do": "ping"}; {"do": "advance", "seconds": 60}; {"do": "statistics"}; {"do": "open_files"}. The answer has "ok":
-    true and the result, or "ok": false and "error". Readable by the mount's owner only.
+    {"do": "ping"}; {"do": "advance", "seconds": 60}; {"do": "expire"} (the kernel forgets names and attributes);
+    {"do": "statistics"}; {"do": "open_files"}. The answer has "ok": true and the result, or "ok": false and "error".
+    Readable by the mount's owner only.
     """
 
     def __init__(self, path: str, mount: Controlled) -> None:
@@ -666,9 +669,13 @@ class Control:
             case {"do": "advance", "seconds": int() | float() as seconds}:
                 self._mount.advance(float(seconds))
                 return {"clock_offset": self._mount.clock.offset}
+            case {"do": "expire"}:
+                return {"expired": self._mount.expire()}
             case {"do": "statistics"}:
                 return self._mount.statistics()
             case {"do": "open_files"}:
                 return {"open_files": self._mount.open_files()}
             case _:
-                raise ValueError("ask {'do': 'ping' | 'advance' (with 'seconds') | 'statistics' | 'open_files'}")
+                raise ValueError(
+                    "ask {'do': 'ping' | 'advance' (with 'seconds') | 'expire' | 'statistics' | 'open_files'}"
+                )

@@ -6,17 +6,19 @@ No command line, no FUSE. `MountProcess` belongs to the main thread but for what
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import random
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TextIO, TypeVar, cast
 
 from osscloud.clock import AdjustableClock
 from osscloud.message import Request, Response, Transport
+from ossfuse import kernelcache
 from ossfuse.entity import OpenFile
 from ossfuse.http_transport import HttpTransport, Sink
 
@@ -92,6 +94,7 @@ class MountProcess(Generic[F]):
         self._transport: CountingTransport | None = None
         self._fs: F | None = None
         self._log: logging.Handler | None = None
+        self._answers: Iterator[int] = itertools.repeat(0)
 
     @property
     def fs(self) -> F:
@@ -117,6 +120,10 @@ class MountProcess(Generic[F]):
         self.clock.advance(seconds)
         if self._http is not None:
             self._http.advance(seconds)
+
+    def expire(self) -> bool:
+        """Has the kernel forget what it was told of names and attributes; whether it could."""
+        return kernelcache.expire(next(self._answers))
 
     def statistics(self) -> dict[str, object]:
         """Requests sent, what is cached, files open, seconds the clock is ahead."""

@@ -6,11 +6,11 @@ ossfs and for a real binary.
 
 Time: `advance` moves the cloud's clock and, through its control socket, every simulated mount's. The kernel keeps the
 attributes and names that it was told for 1 s (libfuse's attr_timeout and entry_timeout, which ossfs leaves alone) on
-the machine's clock, which nobody can move. So `advance(s)` waits until min(s, 1 s) of real time have passed since the
-last system call on the mount, and `kill` until that second is over: then the kernel knows nothing that it wouldn't
-know after the simulated time. After a second without calls nothing is waited for; nor for ossfs2, which sets longer
-times, and is made to keep what it told in the kernel's place. The calls of containers are known;
-once somebody has asked for the `mountpoint`, other programs may call at any time and the second is always waited for.
+the machine's clock, which nobody can move. So `advance`, by that second or more, and `kill` have the kernel forget them
+(`ossfuse.kernelcache`). Where it can't (before Linux 6.16) and for less than a second they wait until the kernel knows
+nothing that it wouldn't know after the simulated time, at most a second since the last system call on the mount. The
+calls of containers are known; once somebody has asked for the `mountpoint`, other programs may call at any time and the
+second is always waited for.
 
 Used from the runner's thread only.
 """
@@ -172,8 +172,10 @@ class KernelVolume:
 
     def kill(self) -> None:
         """SIGKILL to the ossfs process; returns when every call answers ENOTCONN."""
+        forgotten = self._started().expire()
         self._started().process.end(signal.SIGKILL)
-        self._age_kernel_caches(self._started().product.kernel_seconds)
+        if not forgotten:
+            self._wait_for_kernel(self._started().product.kernel_seconds)
 
     def update_passwd(self, passwd: str) -> None:
         """Rewrites the password file, as an updated Secret does; the running ossfs process is not told."""
@@ -202,7 +204,8 @@ class KernelVolume:
         """Moves this mount's time ahead; the engine's `advance` calls it."""
         if self._ossfs is not None:
             self._ossfs.advance(seconds)
-        self._age_kernel_caches(seconds)
+        if seconds < self._started().product.kernel_seconds or not self._started().expire():
+            self._wait_for_kernel(seconds)
 
     def control(self, request: dict[str, object]) -> dict[str, object]:
         """One request to the simulated mount's control socket. Raises ClusterError when it refuses."""
@@ -225,7 +228,7 @@ class KernelVolume:
     def _process(self) -> Process | None:
         return self._ossfs.process if self._ossfs is not None else None
 
-    def _age_kernel_caches(self, seconds: float) -> None:
+    def _wait_for_kernel(self, seconds: float) -> None:
         if self._told:
             # Other programs may have been there a moment ago.
             last = time.monotonic()

@@ -77,13 +77,17 @@ class KernelOssfs:
 
     def kill(self) -> None:
         """SIGKILL; returns when every call on its mounts answers ENOTCONN."""
+        forgotten = self._mount.expire()
         self._mount.process.end(signal.SIGKILL)
-        self._host.age(self._mount.product.kernel_seconds)
+        if not forgotten:
+            self._host.age(self._mount.product.kernel_seconds)
 
     def terminate(self) -> None:
         """SIGTERM, and waits for its end."""
+        forgotten = self._mount.expire()
         self._mount.process.end(signal.SIGTERM, self._host.call_timeout)
-        self._host.age(self._mount.product.kernel_seconds)
+        if not forgotten:
+            self._host.age(self._mount.product.kernel_seconds)
 
     def update_passwd(self, lines: str) -> None:
         """Rewrites its password file, which a running ossfs does not read again."""
@@ -92,6 +96,10 @@ class KernelOssfs:
     def advance(self, seconds: float) -> None:
         """Moves its clock ahead."""
         self._mount.advance(seconds)
+
+    def expire(self) -> bool:
+        """Has the kernel forget what it was told; whether it could."""
+        return self._mount.expire()
 
     def wait(self, timeout: float) -> bool:
         """Whether it has ended within `timeout` seconds."""
@@ -303,7 +311,10 @@ class KernelHost:
         """Moves the time of every ossfs of this node ahead; the engine's `advance` calls it."""
         for ossfs in self._ossfs:
             ossfs.advance(seconds)
-        if self._ossfs:
+        # A dead one has been seen to when it died.
+        living = [ossfs for ossfs in self._ossfs if ossfs.alive()]
+        kept = max((ossfs.kernel_seconds for ossfs in living), default=0.0)
+        if living and (seconds < kept or not all(ossfs.expire() for ossfs in living)):
             self.age(seconds)
 
     def age(self, seconds: float) -> None:

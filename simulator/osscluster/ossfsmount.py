@@ -133,6 +133,10 @@ class OssfsMount:
         if self.alive():
             self.control({"do": "advance", "seconds": seconds})
 
+    def expire(self) -> bool:
+        """Has the kernel forget what a simulated ossfs told it of names and attributes; whether it could."""
+        return not self._engine.ossfs and self.alive() and bool(self.control({"do": "expire"})["expired"])
+
     def control(self, request: dict[str, object]) -> dict[str, object]:
         """One request to the simulated mount's control socket. Raises ClusterError when it refuses."""
         directory, name = os.path.split(self._control)

@@ -268,6 +268,7 @@ class Ossfs2Mount(MountProcess[Ossfs2]):
             if control is not None:
                 socket = Control(control, self)
             adapter = Ossfs2Adapter(self.fs, context=Context, now=self.clock.now, flags=self.profile, on_init=mounted)
+            self._answers = adapter.answers
             return serve(adapter, os.path.abspath(self.options.mountpoint), self.libfuse_options, name=NAME)
         except LibfuseMissing as error:
             print(f"{NAME}: {error}", file=self._stderr, flush=True)
