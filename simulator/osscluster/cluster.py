@@ -36,6 +36,7 @@ __all__ = ["DEFAULT_CSI", "Cluster", "Node"]
 
 DEFAULT_CSI = "1.30.4"
 _NODE_DIRECTORIES = ("/etc", "/run", "/tmp", "/var/lib/kubelet")
+_NODE_RESOURCES = {"cpu": "4", "memory": "16Gi", "ephemeral-storage": "100Gi", "pods": "64"}
 _ATTACH = "PUBLISH_UNPUBLISH_VOLUME"
 
 
@@ -233,6 +234,8 @@ class Cluster:
                 "status": {
                     "addresses": [{"type": "InternalIP", "address": address}],
                     "conditions": [{"type": "Ready", "status": "True"}],
+                    "capacity": dict(_NODE_RESOURCES),
+                    "allocatable": dict(_NODE_RESOURCES),
                     "nodeInfo": {"kubeletVersion": f"v{self.profile.name}.0-aliyun.1"},
                 },
             }

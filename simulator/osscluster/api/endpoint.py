@@ -203,17 +203,7 @@ class Endpoint:
     def _body(self, at: _Target, request: KubeRequest) -> tuple[KubeObject, tuple[str, ...]]:
         """The object that a client sent, at home where its URL says. Fields that nobody knows are refused, warned about
         or dropped, as the client asks."""
-        content_type = request.headers.get("content-type", _JSON).partition(";")[0].strip()
-        if content_type == protobuf.CONTENT_TYPE:
-            try:
-                object = protobuf.decode(request.body)
-            except protobuf.ProtobufError as error:
-                raise refusals.bad_request(str(error)) from error
-        elif content_type in (_JSON, "application/yaml", "", *_APPLY):
-            object = _decoded(request.body)
-        else:
-            raise _unsupported_media(content_type, (_JSON, "application/yaml"))
-        kind = at.kind
+        object, kind = _read(request), at.kind
         if not isinstance(object, dict):
             raise refusals.bad_request("couldn't get version/kind; json parse error: an object is expected")
         object.setdefault("apiVersion", kind.api_version)
@@ -237,7 +227,7 @@ class Endpoint:
         return pruned(object, kind.name), tuple(unknown) if strictness == "Warn" else ()
 
     def _delete(self, at: _Target, request: KubeRequest) -> Answer:
-        options = _decoded(request.body) if request.body else {}
+        options = _read(request) if request.body else {}
         if not isinstance(options, dict):
             raise refusals.bad_request("the body of a deletion is DeleteOptions, an object")
         kind = at.kind
@@ -453,6 +443,19 @@ def _flag(request: KubeRequest, name: str) -> bool:
 
 def _wants_table(request: KubeRequest) -> bool:
     return "as=Table" in request.headers.get("accept", "")
+
+
+def _read(request: KubeRequest) -> Any:
+    """The body, in whichever form it is said to be. Raises ApiError."""
+    content_type = request.headers.get("content-type", _JSON).partition(";")[0].strip()
+    if content_type == protobuf.CONTENT_TYPE:
+        try:
+            return protobuf.decode(request.body)
+        except protobuf.ProtobufError as error:
+            raise refusals.bad_request(str(error)) from error
+    if content_type not in (_JSON, "application/yaml", "", *_APPLY):
+        raise _unsupported_media(content_type, (_JSON, "application/yaml"))
+    return _decoded(request.body)
 
 
 def _decoded(body: bytes) -> Any:

@@ -1,4 +1,4 @@
-"""The few objects that kubectl sends as protobuf: `kubectl create namespace | secret | configmap | serviceaccount`.
+"""Bodies that kubectl sends as protobuf: of `create namespace | secret | configmap | serviceaccount`, and of `drain`.
 
 Typed clients of kubectl send their bodies in this form alone. A wire reader with the field numbers of these kinds, from
 `k8s.io/api/core/v1/generated.proto` and apimachinery's `generated.proto` files. Pure; any thread.
@@ -17,6 +17,8 @@ __all__ = ["CONTENT_TYPE", "ProtobufError", "decode"]
 CONTENT_TYPE = "application/vnd.kubernetes.protobuf"
 
 _MAGIC = b"k8s\x00"
+
+_READABLE = ("Namespace", "ConfigMap", "Secret", "ServiceAccount", "DeleteOptions")
 
 _Field = tuple[str, str]
 
@@ -46,6 +48,13 @@ _MESSAGES: Mapping[str, Mapping[int, _Field]] = {
         4: ("stringData", "map string"),
         5: ("immutable", "bool"),
     },
+    "DeleteOptions": {
+        1: ("gracePeriodSeconds", "int"),
+        2: ("preconditions", "Preconditions"),
+        4: ("propagationPolicy", "string"),
+        5: ("dryRun", "[]string"),
+    },
+    "Preconditions": {1: ("uid", "string")},
     "ServiceAccount": {1: ("metadata", "ObjectMeta"), 4: ("automountServiceAccountToken", "bool")},
 }
 
@@ -62,7 +71,7 @@ def decode(body: bytes) -> KubeObject:
         envelope = _message(body[len(_MAGIC) :], "Unknown")
         identity = envelope.get("typeMeta", {})
         kind = identity.get("kind", "")
-        if kind not in _MESSAGES or "metadata" not in {name for name, _ in _MESSAGES[kind].values()}:
+        if kind not in _READABLE:
             raise ProtobufError(
                 f"a {kind} in protobuf is not read here: add --dry-run=client -o yaml | kubectl apply -f -"
             )
@@ -78,8 +87,8 @@ def _message(data: bytes, type: str) -> dict[str, Any]:
         if number not in fields:
             continue
         name, form = fields[number]
-        if form == "bool":
-            result[name] = bool(value)
+        if form in ("bool", "int") and isinstance(value, int):
+            result[name] = bool(value) if form == "bool" else value
             continue
         if not isinstance(value, bytes):
             raise ProtobufError(f"{name} of {type} has the wrong wire type")

@@ -12,7 +12,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from tests.osscluster.api.served import Served, running_pod
+from tests.osscluster.api.served import NODE, Served, running_pod
 
 from osscluster.api.objects import KubeObject
 
@@ -178,6 +178,13 @@ def test_patches_of_all_three_forms_arrive(served: Served) -> None:
 def test_deletion_waits_until_the_pod_is_really_gone(served: Served) -> None:
     served.create(running_pod("web"))
     served.output("kubectl delete pod web")
+    assert served.api.list("Pod") == []
+
+
+def test_a_node_is_drained(served: Served) -> None:
+    served.create({"apiVersion": "v1", "kind": "Node", "metadata": {"name": NODE}}, running_pod("web"))
+    text = served.output(f"kubectl drain {NODE} --force --timeout=30s")
+    assert text == f"node/{NODE} cordoned\npod/web deleted\nnode/{NODE} drained\n"
     assert served.api.list("Pod") == []
 
 
