@@ -399,9 +399,6 @@ WORDS: Mapping[str, Words] = {
     "host_etc_mount": Words(_PODS, _plain("FUSE Pods have the node's /etc at {}", "FUSE Pods have no /etc of a node")),
     "socket_flag": Words(_SERVER, _plain("is told its socket by {}PATH", "has no mount server")),
     "mount_poll": Words(_SERVER, _plain("looks every {:g} s whether ossfs has mounted")),
-    "mount_poll_immediate": Words(
-        _SERVER, _either("looks at once as well", "looks for the first time after that interval")
-    ),
     "stderr_in_error": Words(
         _SERVER, _either("an exited ossfs is reported with its stderr", "an exited ossfs is reported by its status")
     ),

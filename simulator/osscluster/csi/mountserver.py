@@ -8,6 +8,7 @@ pkg/mounter/proxy of the driver. Called from the thread that drives the timeline
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -21,6 +22,7 @@ from osscluster.volume import MountFailed
 
 __all__ = ["SOCKETS", "MountRequest", "MountServer"]
 
+_ROUNDING = 1e-6
 _TIMEOUT = 30.0
 _TIMED_OUT = "timed out waiting for the condition"
 
@@ -127,10 +129,13 @@ class MountServer:
         self._say(f'"Started ossfs" source="{request.source}" target="{request.target}" options="{shown}"')
         start = self._launcher.start(self._spec, self._host, self._command(request))
         job: Job[OssfsProcess] = self._timeline.spawn("ossfs", start, loud=False)
-        first_look = 0.0 if self._profile.mount_poll_immediate else self._profile.mount_poll
-        yield Wait(seconds=first_look)
-        if not (yield Wait(lambda: job.done or self._code is not None, _TIMEOUT - first_look)) or not job.done:
+        began = self._timeline.now()
+        if not (yield Wait(lambda: job.done or self._code is not None, _TIMEOUT)) or not job.done:
             return _TIMED_OUT
+        # It looks at intervals, and ossfs is never ready when it has just been started.
+        passed = self._timeline.now() - began
+        interval = self._profile.mount_poll
+        yield Wait(seconds=max(1, math.ceil(passed / interval - _ROUNDING)) * interval - passed)
         try:
             process = job.result()
         except MountFailed as failed:

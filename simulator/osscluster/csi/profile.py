@@ -284,7 +284,6 @@ class CsiProfile:
 
     # --- the mount server (pkg/mounter/proxy) ---
     mount_poll: float = 1.0
-    mount_poll_immediate: bool = False
     stderr_in_error: bool = False  # ", with stderr: ..." behind ossfs's exit status
     proxy_timeout: float = 30.0  # of the driver; the server gives up after 30 s itself
     request_limit: int = 2048  # bytes; more is an "invalid message"
@@ -553,7 +552,6 @@ _V1331 = dataclasses.replace(
     service_account_check=ServiceAccountCheck.NONE,
     fuse_type_in_selector=False,
     socket_flag="--socket=",
-    mount_poll_immediate=True,
     pod_in_publish_context="fusePod",
     target_looked_up=False,
     corrupted=_CORRUPTED_30,

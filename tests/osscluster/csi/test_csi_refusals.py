@@ -384,3 +384,25 @@ def test_every_request_of_the_node_service_asks_for_its_ids(lab: Any) -> None:
         with pytest.raises(CsiError, match=said):
             one.timeline.run("call", steps)
     assert VolumeCapability()
+
+
+@pytest.mark.parametrize(
+    ("version", "said"),
+    [
+        ("1.32.1", "OSS authorization error: use RRSA but roleName is empty"),
+        ("1.33.1", "OSS encrypted error: invalid SSE encrypted type"),
+        ("1.34.1", "OSS encrypted error: invalid SSE encrypted type"),
+        ("1.35.1", "OSS authorization error: ossfs: use RRSA but roleName is empty"),
+    ],
+)
+def test_of_two_mistakes_the_release_names_the_one_that_it_looks_at_first(lab: Any, version: str, said: str) -> None:
+    wrong = volume(encrypted="rot13", authType="rrsa")
+    assert refusal(lab, version, wrong) == f"code = InvalidArgument desc = {said}"
+
+
+def test_1_33_1_alone_mounts_sts_volumes_without_a_role(lab: Any) -> None:
+    one = lab("1.33.1", NodeSpec("node-1", metadata=False))
+    one.publish(volume(authType="sts"))
+    assert one.host.started[0].spec.options[1].endswith("/latest/meta-data/ram/security-credentials/")
+    for version in ("1.32.1", "1.33.4"):
+        assert "missing roleName or ramRole" in refusal(lab, version, volume(authType="sts"))
