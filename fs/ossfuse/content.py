@@ -74,7 +74,8 @@ class Content:
             m.access.require_parent(ctx, path, os.W_OK)
             found = Attributes(0, 0, 0)
         size = found.size
-        if not m.profile.dirty_shrink_ignored and (held := m.files.find(path)) is not None:
+        held = m.files.find(path) if m.profile.entity_shared and not m.profile.dirty_shrink_ignored else None
+        if held is not None:
             size = held.size
         truncated = bool(flags & os.O_TRUNC and size)
         if truncated:
@@ -199,7 +200,8 @@ class Content:
         try:
             handle.entity.update_ctime()
             if stores:
-                handle.entity.load()
+                # What is behind the new size is loaded only where that is 0, which means everything (source).
+                handle.entity.load(0, size or None)
                 handle.entity.upload(force=True)
                 m.cache.drop(path)
         finally:

@@ -493,6 +493,13 @@ WORDS: Mapping[str, Words] = {
         _CACHES,
         _either("a hit makes an entry young again", "a hit leaves an entry as old as it is"),
     ),
+    "stat_cache_needs_etag": Words(
+        _CACHES,
+        _either(
+            "a directory that was cached for its children only is looked up anew when a listing shows an object for it",
+            "a directory that was cached for its children only stays as it is when a listing shows an object for it",
+        ),
+    ),
     "stat_cache_evicts_by_name": Words(
         _CACHES,
         _either(

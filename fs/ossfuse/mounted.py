@@ -122,15 +122,24 @@ class Mounted:
         elif not profile.shallow_copy or options.noshallowcopyapi:
             self.client.copy(path, headers, content_type=content_type)
         if self.spool.cache is not None and not profile.entity_shared and not self.files.at(path):
-            # use_cache of 1.80: the name gets its local file, empty as yet (source: put_headers).
-            handle = self.files.open(path, lambda: self.entity(path, headers, size, None), flags=os.O_RDONLY)
-            stamp = _seconds(headers.get(META + "mtime", ""))
-            handle.entity.set_times(stamp, stamp)
-            self.files.close(handle)
+            self._keep_locally(path, headers, size)
         if not profile.entity_shared:
             for entity in self.files.at(path):
                 seconds = _seconds(headers.get(META + "mtime", ""))
                 entity.set_times(seconds, seconds)
+
+    def _keep_locally(self, path: str, headers: Headers, size: int) -> None:
+        """use_cache of 1.80: the name gets its local file, empty as yet, unless it can't have one (source:
+        put_headers)."""
+        if path.endswith("/"):
+            return
+        try:
+            handle = self.files.open(path, lambda: self.entity(path, headers, size, None), flags=os.O_RDONLY)
+        except OSError:
+            return
+        stamp = _seconds(headers.get(META + "mtime", ""))
+        handle.entity.set_times(stamp, stamp)
+        self.files.close(handle)
 
     def _copied_size(self, path: str, headers: Headers, exists: bool) -> int:
         if self.profile.rename_stats_target:

@@ -192,6 +192,9 @@ class Profile:
     )
     stat_cache_whole_seconds: bool = False  # 1.80 compares whole seconds, so an entry lives up to one longer
     stat_cache_hit_refreshes: bool = False  # 1.80 without expiry: a hit makes the entry young again
+    # 1.80, source, GetStat: a name that is cached without ETag (a directory of nothing but children) is dropped when a
+    # listing shows an object for it
+    stat_cache_needs_etag: bool = False
     stat_cache_evicts_by_name: bool = False  # 1.80: of the oldest second's entries the first by name makes room
     overcheck_lists_plain: bool = True  # 1.91: a lookup of "N/" alone that misses still sends the LIST
     # 1.91, source, get_object_attribute: who asks whether a directory has no object hears no where it was not cached
@@ -410,6 +413,7 @@ _V1806 = Profile(
     overcheck_lists_plain=False,
     stat_cache_whole_seconds=True,
     stat_cache_hit_refreshes=True,
+    stat_cache_needs_etag=True,
     stat_cache_evicts_by_name=True,
     negative_cache_hit_refreshes=False,
     asking_for_prefix_forgets_it=False,

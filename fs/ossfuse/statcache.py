@@ -80,6 +80,7 @@ class StatCache:
         self._remember_missing = options.noobj_cache
         self._optimized = options.readdir_optimize
         self._hit_refreshes = profile.stat_cache_hit_refreshes and self._expire is None
+        self._needs_etag = profile.stat_cache_needs_etag
         self._evicts_by_name = profile.stat_cache_evicts_by_name
         self._missing_refreshes = profile.negative_cache_hit_refreshes
         self._entries: OrderedDict[str, Entry] = OrderedDict()
@@ -124,7 +125,7 @@ class StatCache:
             if not self._remember_missing:
                 self._drop(name)
             return None
-        if etag and "etag" in entry.headers and entry.headers["etag"] != etag:
+        if etag and entry.headers.get("etag", "" if self._needs_etag else etag) != etag:
             self._drop(name)
             return None
         if self._interval or self._hit_refreshes:

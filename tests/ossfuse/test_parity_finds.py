@@ -197,3 +197,47 @@ def test_a_full_stat_cache_of_1_80_loses_one_name_at_a_time(ossfs) -> None:
         volume.fs.getattr(ROOT, f"/{name}")
     assert volume.requests(lambda: volume.fs.getattr(ROOT, "/b")) == []
     assert volume.requests(lambda: volume.fs.getattr(ROOT, "/a")) == ["HEAD a"]
+
+
+def test_a_directory_cached_for_its_children_has_no_type_in_1_80_once_a_listing_shows_its_folder_object(ossfs) -> None:
+    for version, known in (("1.80.6", False), ("1.91.10", True)):
+        volume = ossfs(version)
+        volume.put("d/e")
+        volume.fs.getattr(ROOT, "/d")
+        volume.put("d_$folder$", meta={"mode": "16877"})
+        entries = dict(volume.fs.readdir(ROOT, "/"))
+        assert (entries["d"] is not None) is known
+
+
+def test_1_80_opens_a_file_that_is_open_already_with_the_size_that_the_server_tells(ossfs) -> None:
+    volume = ossfs("1.80.6")
+    fh = volume.fs.create(ROOT, "/f", 0o644, os.O_RDWR)
+    volume.fs.truncate(ROOT, "/f", 5000)
+    again = volume.fs.open(ROOT, "/f", os.O_RDONLY)
+    assert volume.fs.read(ROOT, "/f", again, 10_000, 0) == bytes(5000)
+    volume.fs.release(ROOT, "/f", again)
+    volume.fs.release(ROOT, "/f", fh)
+
+
+@pytest.mark.parametrize(("size", "requests"), [(3, []), (0, ["GET f"])])
+def test_with_use_cache_1_80_loads_no_more_at_truncate_than_the_new_size(
+    ossfs, tmp_path: Path, size: int, requests: list[str]
+) -> None:
+    (tmp_path / "cache").mkdir()
+    volume = ossfs("1.80.6", f"-ouse_cache={tmp_path}/cache")
+    volume.put("f", bytes(9000), meta={"mode": "33188"})
+    fh = volume.fs.open(ROOT, "/f", os.O_RDWR)
+    volume.fs.write(ROOT, "/f", fh, b"xx", 5000)
+    volume.fs.flush(ROOT, "/f", fh)
+    sent = volume.requests(lambda: volume.fs.truncate(ROOT, "/f", size))
+    assert [line for line in sent if line.startswith("GET")] == requests
+    volume.fs.release(ROOT, "/f", fh)
+
+
+def test_an_attribute_of_a_directory_needs_no_local_file_with_use_cache_in_1_80(ossfs, tmp_path: Path) -> None:
+    (tmp_path / "cache").mkdir()
+    volume = ossfs("1.80.6", f"-ouse_cache={tmp_path}/cache")
+    volume.put("d", content_type="application/x-directory")
+    volume.fs.setxattr(ROOT, "/d", "user.a", b"v", 0)
+    assert volume.fs.getxattr(ROOT, "/d", "user.a") == b"v"
+    assert volume.keys() == ["d/"]
