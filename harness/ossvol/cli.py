@@ -170,6 +170,46 @@ def parity(
 
 
 @app.command()
+def fuzz(
+    *,
+    via: Annotated[Via | None, typer.Option(help="Default: direct; kernel with --ossfs.")] = None,
+    ossfs: Annotated[str, typer.Option(metavar="PATH", help="A real ossfs binary instead of the simulated one.")] = "",
+    ossfs_version: Annotated[str, typer.Option(metavar="V", help="Simulated release.")] = "",
+    profile: Annotated[str, typer.Option(metavar="NAME", help="quick, ci or nightly.")] = "quick",
+    examples: Annotated[int, typer.Option(min=0, metavar="N", help="Examples; 0: the profile's.")] = 0,
+    steps: Annotated[int, typer.Option(min=0, metavar="N", help="Steps of an example; 0: the profile's.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, metavar="S", help="The same seed, the same steps.")] = 0,
+    shard: Annotated[str, typer.Option(metavar="I/N", help="Only the I-th of N parts.")] = "",
+    save: Annotated[Path | None, typer.Option(metavar="DIR", help="Write a failure as a scenario file.")] = None,
+    database: Annotated[
+        str, typer.Option(metavar="DIR|redis://...", help="Where Hypothesis keeps what it has found.")
+    ] = "",
+    json: Json = False,
+) -> None:
+    """Random steps on a volume against a reference model; a failure is shrunk to a scenario.
+
+    Exit codes: 0 every property holds, 1 one does not, 2 usage error, 3 internal error, 4 environment missing.
+    """
+    from ossvol.fuzz_command import fuzz as run_fuzz
+
+    with _errors():
+        report = run_fuzz(
+            via=_via(via),
+            ossfs=ossfs,
+            ossfs_version=ossfs_version,
+            profile=profile,
+            examples=examples,
+            steps=steps,
+            seed=seed,
+            shard=shard,
+            save=save,
+            database=database,
+        )
+        print(report.as_json() if json else report.as_text())
+    raise typer.Exit(report.exit_code())
+
+
+@app.command()
 def lint(
     paths: Annotated[list[Path] | None, typer.Argument(metavar="FILE|DIR")] = None,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of scenario files.")] = False,

@@ -1,0 +1,152 @@
+"""After each step: the server against the model, and the whole tree of every mount by readdir and by lookup.
+
+Raises `Violation`. Sends what root's `ls` and `lstat` send; one thread, the runner's.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from osscluster.volume import Stat, Syscalls, errno_name
+from ossvol.fuzz.model import ABSENT, Object, Shape, View
+from ossvol.fuzz.violation import violation
+
+if TYPE_CHECKING:
+    from ossvol.fuzz.world import World
+
+__all__ = ["compare_mounts", "compare_server", "expectation", "shape_of"]
+
+_KINDS = {stat.S_IFREG: "file", stat.S_IFDIR: "directory", stat.S_IFLNK: "symlink"}
+_HIDDEN = ".fuse_hidden"
+
+
+def shape_of(found: Stat) -> Shape:
+    """What stat(2) answered, as the model says it."""
+    kind = _KINDS.get(stat.S_IFMT(found.mode), "other")
+    return Shape(kind, stat.S_IMODE(found.mode), found.uid, found.gid, 0 if kind == "directory" else found.size)
+
+
+def expectation(shape: Shape) -> dict[str, object]:
+    """A shape in the words of the scenario language."""
+    if not shape.kind:
+        return {"errno": "ENOENT"}
+    told: dict[str, object] = {"type": shape.kind, "mode": f"{shape.mode:04o}", "uid": shape.uid, "gid": shape.gid}
+    return told if shape.kind == "directory" else {**told, "size": shape.size}
+
+
+def compare_server(world: World) -> None:
+    """acknowledged-is-kept, nothing-before-flush, nothing-leaks."""
+    model, seen = world.model, world.census()
+    hidden = [key for key in seen if _is_hidden(key)]
+    if hidden and not model.hidden_files():
+        raise violation(
+            "nothing-leaks", f"{hidden[0]} is left of a file that nobody has open", _head(hidden[0], absent=True)
+        )
+    view = world.judge
+    for key in sorted(model.objects.keys() | seen.keys()):
+        right, there = model.objects.get(key), seen.get(key)
+        if right == there or _is_hidden(key) or _alike(view, key, right, there):
+            continue
+        early = right is None or any(
+            key in one.open and (one.open[key].new or one.open[key].changed) for one in model.mounts.values()
+        )
+        pending = early and any(key in one.open for one in model.mounts.values())
+        name = "nothing-before-flush" if pending else "acknowledged-is-kept"
+        raise violation(name, f"{key} is {_told(view, key, there)}, not {_told(view, key, right)}", _object(key, right))
+
+
+def _is_hidden(key: str) -> bool:
+    return key.rpartition("/")[2].startswith(_HIDDEN)
+
+
+def _alike(view: View, key: str, right: Object | None, there: Object | None) -> bool:
+    if right is None or there is None:
+        return False
+    same = right.body == there.body and right.storage_class == there.storage_class
+    return same and view.shape(key, right) == view.shape(key, there)
+
+
+def _told(view: View, key: str, found: Object | None) -> str:
+    return "absent" if found is None else f"{view.shape(key, found)} {found.body[:60]!r}"
+
+
+def _head(key: str, *, absent: bool) -> dict[str, object]:
+    return {"list": key, "expect": {"object": {key: {"absent": absent}}}}
+
+
+def _object(key: str, right: Object | None) -> dict[str, object]:
+    if right is None:
+        return _head(key, absent=True)
+    wanted: dict[str, object] = {"size": len(right.body)}
+    try:
+        wanted["body"] = right.body.decode()
+    except UnicodeDecodeError:
+        wanted = {"size": len(right.body)}
+    meta = {name: right.meta[name] for name in ("mode", "uid", "gid") if name in right.meta}
+    if meta:
+        wanted["meta"] = meta
+    return {"list": key, "expect": {"object": {key: wanted}}}
+
+
+def compare_mounts(world: World) -> None:
+    """listing-equals-server, names-are-found, caches-converge on every mount that lives."""
+    for name, seen in world.model.mounts.items():
+        if seen.alive:
+            _compare_mount(world, name)
+
+
+def _compare_mount(world: World, mount: str) -> None:
+    model, now = world.model, world.now()
+    process = world.process(mount, "root")
+    seen = model.mounts[mount]
+    for path in ["", *seen.shown]:
+        if path and (model.current(mount, path).kind != "directory" or not model.settled(mount, path, now)):
+            continue
+        _compare_listing(world, process, mount, path)
+    for path in sorted({*seen.shown, *seen.past}):
+        local = seen.open.get(path)
+        if local is not None and local.suspect:
+            continue
+        allowed = model.allowed(mount, path, now)
+        found = _lstat(process, path)
+        if found in allowed:
+            continue
+        step = {"lstat": path, "in": mount, "as": "root", "expect": expectation(allowed[0])}
+        known = " or ".join(map(str, allowed))
+        name = "caches-converge" if found in world.outdated(mount, path) else "names-are-found"
+        raise violation(name, f"{path} on {mount} is {found}, not {known}", step)
+
+
+def _compare_listing(world: World, process: Syscalls, mount: str, path: str) -> None:
+    right = world.model.names(path)
+    step = {"ls": path, "in": mount, "as": "root", "expect": {"entries": right}}
+    try:
+        found = sorted(entry.name for entry in process.listdir(path) if not entry.name.startswith(_HIDDEN))
+    except OSError as error:
+        text = f"ls {path!r} on {mount}: {errno_name(error.errno or 0)}"
+        raise violation("listing-equals-server", text, step) from error
+    if found != right:
+        raise violation("listing-equals-server", f"{path!r} on {mount} lists {found}, not {right}", step)
+
+
+def _lstat(process: Syscalls, path: str) -> Shape:
+    try:
+        return shape_of(process.lstat(path))
+    except (FileNotFoundError, NotADirectoryError):
+        return ABSENT
+    except OSError as error:
+        return Shape(errno_name(error.errno or 0))
+
+
+def open_descriptors() -> Mapping[str, str]:
+    """Descriptors of this process: number to what it is."""
+    found = {}
+    for number in os.listdir("/proc/self/fd"):
+        try:
+            found[number] = os.readlink(f"/proc/self/fd/{number}")
+        except FileNotFoundError:
+            continue
+    return found

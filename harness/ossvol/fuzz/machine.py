@@ -1,0 +1,407 @@
+"""`VolumeMachine`: the Hypothesis state machine whose rules are what people and programs do to a volume.
+
+Bundles hold ids, never paths: a table knows where the object of an id is now, so that a rename leaves no ghosts behind.
+Subclass it to add an application's own rules and invariants (docs/fuzzing.md); `run` runs either. The rules choose;
+what happens then is `World`'s business. One thread, Hypothesis's caller.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    MultipleResults,
+    RuleBasedStateMachine,
+    consumes,
+    initialize,
+    multiple,
+    precondition,
+    rule,
+)
+
+from ossvol.fuzz.plan import Plan
+from ossvol.fuzz.violation import violation
+from ossvol.fuzz.world import MountPlan, World
+
+if TYPE_CHECKING:
+    from ossvol.fuzz.laboratory import Laboratory
+    from ossvol.fuzz.plan import Tally
+
+__all__ = ["MOUNT_OPTIONS", "VolumeMachine"]
+
+MOUNT_OPTIONS = (
+    "-o allow_other",
+    "-o allow_other -o max_stat_cache_size=0",
+    "-o allow_other -o umask=022",
+    "-o allow_other -o stat_cache_expire=5",
+    "-o allow_other -o umask=007",
+    "-o allow_other -o uid=1000,gid=1001",
+    "-o allow_other -o uid=1000 -o umask=077",
+    "-o allow_other -o mp_umask=077",
+    "-o allow_other -o listobjectsv2",
+    "",
+)
+_MOST_ENTRIES = 30
+_MOST_HANDLES = 6
+_DEEPEST = 3
+_MOUNTS = st.sampled_from(("one", "two"))
+_USERS = st.sampled_from(("root", "root", "app", "app", "other"))
+_NAMES = st.sampled_from(("a", "b", "c", "d.txt", "ä"))
+_BODIES = st.sampled_from(("", "x", "hello", "0123456789", "line\n" * 40))
+_SIZES = st.sampled_from((0, 1, 3, 5, 20, 300))
+_OFFSETS = st.sampled_from((0, 0, 2, 5, 17))
+_MODES = st.sampled_from((0o644, 0o600, 0o666, 0o640, 0o755, 0o777, 0o700, 0o400, 0o070, 0o000))
+_OWNERS = st.sampled_from(((1000, 1001), (0, 0), (2000, 2001), (0, 1001)))
+_TYPES = st.sampled_from(
+    ("application/x-directory", "application/octet-stream", "text/plain", "text/html", "httpd/unix-directory")
+)
+_METAS: st.SearchStrategy[dict[str, str]] = st.sampled_from(
+    (
+        {},
+        {"mode": "33188", "uid": "0", "gid": "0"},
+        {"mode": "33152", "uid": "1000", "gid": "1001"},
+        {"mode": "33206", "uid": "2000", "gid": "1001"},
+    )
+)
+_DIRECTORY_METAS: st.SearchStrategy[dict[str, str]] = st.sampled_from(
+    (
+        {},
+        {"mode": "16895", "uid": "0", "gid": "0"},
+        {"mode": "493", "uid": "1000", "gid": "1001"},
+        {"mode": "33188"},
+        {"mode": "0"},
+    )
+)
+
+Id = int
+Ids = MultipleResults[Id]
+
+
+class VolumeMachine(RuleBasedStateMachine):
+    """Two mounts of one bucket, three users and another client.
+
+    laboratory, plan, tally: set by `run`. `self.world` does and judges; `self.path(id)` says where an object is;
+    `self.require(condition, text)` states an application's invariant.
+    """
+
+    laboratory: ClassVar[Laboratory]
+    plan: ClassVar[Plan] = Plan()
+    tally: ClassVar[Tally]
+    last: ClassVar[VolumeMachine | None] = None
+    mount_options: ClassVar[tuple[str, ...]] = MOUNT_OPTIONS
+
+    files: Bundle[Id] = Bundle("files")
+    directories: Bundle[Id] = Bundle("directories")
+    handles: Bundle[str] = Bundle("handles")
+
+    world: World
+
+    def __init__(self) -> None:
+        super().__init__()
+        type(self).last = self
+        self._paths: dict[Id, str] = {}
+        self._ids: dict[str, Id] = {}
+        self.started = False
+
+    # --- ids ---
+
+    def path(self, identity: Id) -> str:
+        """Where the object is now; the last place of one that is gone. Counts the step as live or not."""
+        path = self._paths[identity]
+        self.tally.aimed += 1
+        self.tally.live += self.world.exists(path)
+        return path
+
+    def known(self, path: str) -> Id | Ids:
+        """The id of what is at a path now, for a bundle; nothing for what is there already or is not there at all."""
+        if path in self._ids or not self.world.exists(path):
+            return multiple()
+        identity = len(self._paths)
+        self._paths[identity] = path
+        self._ids[path] = identity
+        return identity
+
+    def _moved(self, old: str, new: str) -> None:
+        for identity, path in self._paths.items():
+            if path == old or path.startswith(old + "/"):
+                self._paths[identity] = new + path[len(old) :]
+        self._ids = {path: identity for identity, path in self._paths.items()}
+
+    def _gone(self, identity: Id, path: str) -> Id | Ids:
+        """What a rule that consumed an id gives back."""
+        if self.world.exists(path):
+            return identity
+        self._ids.pop(path, None)
+        return multiple()
+
+    def below(self, directory: Id, name: str) -> str:
+        """A path in a directory."""
+        parent = self.path(directory)
+        return f"{parent}/{name}" if parent else name
+
+    def full(self, path: str) -> bool:
+        """Whether there are as many names as a run wants, or the path is too deep."""
+        full = len(self.world.model.paths()) >= _MOST_ENTRIES or path.count("/") >= _DEEPEST
+        return full and not self.world.exists(path)
+
+    def require(self, condition: object, text: str, step: dict[str, Any] | None = None) -> None:
+        """An invariant of an application. step: of the scenario language, with the expectation that does not hold."""
+        if not condition:
+            raise violation("application-invariant", text, step)
+
+    # --- the frame ---
+
+    @initialize(
+        target=directories, one=st.integers(0, len(MOUNT_OPTIONS) - 1), two=st.integers(0, len(MOUNT_OPTIONS) - 1)
+    )
+    def start(self, one: int, two: int) -> Id:
+        """Two mounts with options of their own."""
+        options = self.mount_options
+        plans = {
+            "one": MountPlan(options[one % len(options)]),
+            "two": MountPlan(options[two % len(options)], self.plan.other_version),
+        }
+        plan = self.plan
+        self.world = World(self.laboratory, plans, version=plan.version, fixed=plan.fixed, compare=plan.compare)
+        self.started = True
+        self._paths[0] = ""
+        self._ids[""] = 0
+        return 0
+
+    def teardown(self) -> None:
+        if not self.started:
+            return
+        world, failing = self.world, sys.exc_info()[0] is not None
+        try:
+            if not failing:
+                world.finish()
+        finally:
+            self.tally.add(world)
+            left = self.laboratory.end()
+        if left and not failing:
+            raise violation("nothing-leaks", ", ".join(left))
+
+    # --- files ---
+
+    @rule(target=files, mount=_MOUNTS, user=_USERS, directory=directories, name=_NAMES, body=_BODIES)
+    def create(self, mount: str, user: str, directory: Id, name: str, body: str) -> Id | Ids:
+        path = self.below(directory, name)
+        if self.full(path):
+            return multiple()
+        self.world.write(mount, user, path, body)
+        return self.known(path)
+
+    @rule(mount=_MOUNTS, user=_USERS, file=files, body=_BODIES)
+    def overwrite(self, mount: str, user: str, file: Id, body: str) -> None:
+        self.world.write(mount, user, self.path(file), body)
+
+    @rule(mount=_MOUNTS, user=_USERS, file=files, body=_BODIES)
+    def append(self, mount: str, user: str, file: Id, body: str) -> None:
+        self.world.write(mount, user, self.path(file), body, append=True)
+
+    @rule(mount=_MOUNTS, user=_USERS, file=files)
+    def read(self, mount: str, user: str, file: Id) -> None:
+        self.world.read(mount, user, self.path(file))
+
+    @rule(mount=_MOUNTS, user=_USERS, file=files, size=_SIZES)
+    def truncate(self, mount: str, user: str, file: Id, size: int) -> None:
+        self.world.truncate(mount, user, self.path(file), size)
+
+    @rule(target=files, mount=_MOUNTS, user=_USERS, file=consumes(files))
+    def unlink(self, mount: str, user: str, file: Id) -> Id | Ids:
+        path = self.path(file)
+        self.world.unlink(mount, user, path)
+        return self._gone(file, path)
+
+    # --- open files ---
+
+    def _opened(self, handle: str) -> str | MultipleResults[str]:
+        return handle or multiple()
+
+    @precondition(lambda self: self.started and len(self.world.handles) < _MOST_HANDLES)
+    @rule(target=handles, mount=_MOUNTS, user=_USERS, file=files, flags=st.sampled_from(("r", "r+", "w", "a", "a+")))
+    def open(self, mount: str, user: str, file: Id, flags: str) -> str | MultipleResults[str]:
+        return self._opened(self.world.open(mount, user, self.path(file), flags))
+
+    @precondition(lambda self: self.started and len(self.world.handles) < _MOST_HANDLES)
+    @rule(target=handles, mount=_MOUNTS, user=_USERS, directory=directories, name=_NAMES, flags=st.sampled_from("wx"))
+    def open_new(self, mount: str, user: str, directory: Id, name: str, flags: str) -> str | MultipleResults[str]:
+        path = self.below(directory, name)
+        if self.full(path):
+            return multiple()
+        return self._opened(self.world.open(mount, user, path, flags))
+
+    def _open(self, handle: str) -> bool:
+        """Whether nothing (a kill, a remount) has closed it."""
+        return handle in self.world.handles
+
+    @rule(handle=handles, body=_BODIES, offset=_OFFSETS)
+    def write_open(self, handle: str, body: str, offset: int) -> None:
+        if self._open(handle):
+            self.world.write_handle(handle, body, offset)
+
+    @rule(handle=handles)
+    def read_open(self, handle: str) -> None:
+        if self._open(handle):
+            self.world.read_handle(handle)
+
+    @rule(handle=handles)
+    def fsync(self, handle: str) -> None:
+        if self._open(handle):
+            self.world.fsync(handle)
+
+    @rule(handle=handles, size=_SIZES)
+    def truncate_open(self, handle: str, size: int) -> None:
+        if self._open(handle):
+            self.world.truncate_handle(handle, size)
+
+    @rule(target=files, handle=consumes(handles))
+    def close(self, handle: str) -> Id | Ids:
+        if not self._open(handle):
+            return multiple()
+        path = self.world.handles[handle].path
+        self.world.close(handle)
+        return self.known(path) if not path.startswith("\0") else multiple()
+
+    # --- names ---
+
+    @rule(target=directories, mount=_MOUNTS, user=_USERS, directory=directories, name=_NAMES)
+    def mkdir(self, mount: str, user: str, directory: Id, name: str) -> Id | Ids:
+        path = self.below(directory, name)
+        if self.full(path):
+            return multiple()
+        self.world.mkdir(mount, user, path)
+        return self.known(path)
+
+    @rule(target=directories, mount=_MOUNTS, user=_USERS, directory=consumes(directories))
+    def rmdir(self, mount: str, user: str, directory: Id) -> Id | Ids:
+        path = self.path(directory)
+        if not path:
+            return directory
+        self.world.rmdir(mount, user, path)
+        return self._gone(directory, path)
+
+    @rule(mount=_MOUNTS, user=_USERS, file=files, directory=directories, name=_NAMES)
+    def rename(self, mount: str, user: str, file: Id, directory: Id, name: str) -> None:
+        self._rename(mount, user, self.path(file), self.below(directory, name))
+
+    @rule(mount=_MOUNTS, user=_USERS, source=directories, directory=directories, name=_NAMES)
+    def rename_directory(self, mount: str, user: str, source: Id, directory: Id, name: str) -> None:
+        old = self.path(source)
+        if old:
+            self._rename(mount, user, old, self.below(directory, name))
+
+    def _rename(self, mount: str, user: str, old: str, new: str) -> None:
+        if old != new and not self.full(new) and self.world.rename(mount, user, old, new):
+            self._moved(old, new)
+
+    @rule(mount=_MOUNTS, user=_USERS, file=files, directory=directories, name=_NAMES)
+    def link(self, mount: str, user: str, file: Id, directory: Id, name: str) -> None:
+        self.world.link(mount, user, self.path(file), self.below(directory, name))
+
+    @rule(mount=_MOUNTS, user=_USERS, directory=directories, name=_NAMES, to=st.sampled_from(("a", "../b", "no")))
+    def symlink(self, mount: str, user: str, directory: Id, name: str, to: str) -> None:
+        path = self.below(directory, f"l{name}")
+        if not self.full(path):
+            self.world.symlink(mount, user, path, to)
+            if self.world.exists(path):
+                self.world.readlink(mount, user, path)
+
+    # --- attributes ---
+
+    @rule(mount=_MOUNTS, user=_USERS, item=st.one_of(files, directories), mode=_MODES)
+    def chmod(self, mount: str, user: str, item: Id, mode: int) -> None:
+        self.world.chmod(mount, user, self.path(item), mode)
+
+    @rule(mount=_MOUNTS, user=_USERS, item=st.one_of(files, directories), owner=_OWNERS)
+    def chown(self, mount: str, user: str, item: Id, owner: tuple[int, int]) -> None:
+        self.world.chown(mount, user, self.path(item), *owner)
+
+    @rule(mount=_MOUNTS, user=_USERS, item=st.one_of(files, directories))
+    def utime(self, mount: str, user: str, item: Id) -> None:
+        self.world.utime(mount, user, self.path(item), 1_500_000_000)
+
+    @rule(mount=_MOUNTS, user=_USERS, item=st.one_of(files, directories))
+    def lstat(self, mount: str, user: str, item: Id) -> None:
+        self.world.lstat(mount, user, self.path(item))
+
+    @rule(mount=_MOUNTS, user=_USERS, directory=directories)
+    def ls(self, mount: str, user: str, directory: Id) -> None:
+        self.world.ls(mount, user, self.path(directory))
+
+    @rule(mount=_MOUNTS, user=_USERS, file=files)
+    def setxattr(self, mount: str, user: str, file: Id) -> None:
+        self.world.setxattr(mount, user, self.path(file))
+
+    # --- another client ---
+
+    @rule(
+        target=files,
+        directory=directories,
+        name=_NAMES,
+        body=_BODIES,
+        meta=_METAS,
+        storage_class=st.sampled_from(("Standard", "Standard", "IA", "Archive")),
+    )
+    def put(self, directory: Id, name: str, body: str, meta: dict[str, str], storage_class: str) -> Id | Ids:
+        path = self.below(directory, name)
+        if self.full(path) or path + "/" in self.world.model.objects or any(self.world.model.below(path)):
+            return multiple()
+        self.world.put(path, body, "application/octet-stream", meta, storage_class)
+        return self.known(path)
+
+    @rule(
+        target=directories,
+        directory=directories,
+        name=_NAMES,
+        body=st.sampled_from(("", "", "junk")),
+        content_type=_TYPES,
+        meta=_DIRECTORY_METAS,
+    )
+    def put_directory(self, directory: Id, name: str, body: str, content_type: str, meta: dict[str, str]) -> Id | Ids:
+        path = self.below(directory, name)
+        if self.full(path) or path in self.world.model.objects:
+            return multiple()
+        self.world.put(path + "/", body, content_type, meta, "Standard")
+        return self.known(path)
+
+    @rule(target=files, file=consumes(files))
+    def delete(self, file: Id) -> Id | Ids:
+        path = self.path(file)
+        self.world.delete(path)
+        return self._gone(file, path)
+
+    @rule(directory=directories)
+    def delete_directory(self, directory: Id) -> None:
+        path = self.path(directory)
+        if path and any(self.world.model.below(path)):
+            self.world.delete(path + "/")
+
+    @rule(state=st.sampled_from(("Enabled", "Suspended")))
+    def versioning(self, state: str) -> None:
+        self.world.versioning(state)
+
+    @rule(seconds=st.sampled_from((0.5, 3.0, 8.0, 1000.0)))
+    def advance(self, seconds: float) -> None:
+        self.world.advance(seconds)
+
+    @rule(mount=_MOUNTS, file=files, body=_BODIES, status=st.sampled_from((403, 503)))
+    def refused_write(self, mount: str, file: Id, body: str, status: int) -> None:
+        self.world.refused_write(mount, self.path(file), body, status)
+
+    # --- mounts ---
+
+    @rule(mount=_MOUNTS, options=st.integers(0, len(MOUNT_OPTIONS) - 1))
+    def remount(self, mount: str, options: int) -> None:
+        self.world.remount(mount, self.mount_options[options % len(self.mount_options)])
+
+    @rule(mount=_MOUNTS)
+    def kill(self, mount: str) -> None:
+        self.world.kill(mount)
+
+    @rule()
+    def rotate_key(self) -> None:
+        self.world.rotate_key()

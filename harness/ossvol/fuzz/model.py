@@ -1,0 +1,351 @@
+"""The reference model: what a bucket and its mounts may show, small enough to be checked by reading.
+
+Laws:
+
+- **Objects.** The bucket is a map from key to object. Only what the model was told of changes it; what a call
+  acknowledged is in it.
+- **Names.** A name is the object `N`, else the object `N/`, else a directory if a key begins with `N/`, else
+  nothing; where both `N` and `N/` exist it may be either. An empty `N` without metadata and with keys below it is a
+  directory. Below what is no directory there is nothing.
+- **Shapes.** Type, mode and owner come from metadata, Content-Type and key as the release reads them; umask=, uid=
+  and gid= lie over them.
+- **Open files.** What a mount writes is on this mount at once and on the server with fsync or close, not before; a new
+  file is not on the server until then. All opens of a name on one mount share its content.
+- **Caches.** A mount shows the current shape of a name, or one that the name had within the lifetime of the mount's
+  cache; what the mount itself has changed it shows at once. After the expiry only the current shape is right. A
+  listing is never cached.
+- **Rights.** `rights.RIGHTS`. A call fails exactly when there is a reason to, with the errno of one of its reasons.
+
+It knows no request, no kernel and no clock: times are arguments. Not modelled, so never judged: times of files, sizes
+of directories, and calls on names of which the mount may have an outdated view (`Model.settled`). One thread.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import stat
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from ossfuse.profile import NegativeCache, Profile, find
+
+__all__ = ["ABSENT", "Local", "Model", "MountView", "Object", "Shape", "View", "parents"]
+
+_DIRECTORY_TYPES = ("application/x-directory", "httpd/unix-directory")
+_OCTET_STREAMS = ("application/octet-stream", "binary/octet-stream")
+_TELLING = ("mode", "mtime", "uid", "gid", "owner", "group", "permissions", "ctime", "atime")
+_KERNEL_CACHE = 1.0
+_HIDDEN = ".fuse_hidden"
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What stat(2) shows of a name. kind: file, directory, symlink, "" for nothing; size: 0 for directories."""
+
+    kind: str
+    mode: int = 0
+    uid: int = 0
+    gid: int = 0
+    size: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.mode:04o} {self.uid}:{self.gid} {self.size}" if self.kind else "absent"
+
+
+ABSENT = Shape("")
+
+
+@dataclass(frozen=True, slots=True)
+class Object:
+    """An object as the server has it. meta: names without "x-oss-meta-"."""
+
+    body: bytes = b""
+    content_type: str = "application/octet-stream"
+    meta: Mapping[str, str] = field(default_factory=dict)
+    storage_class: str = "Standard"
+
+    @property
+    def etag(self) -> str:
+        return hashlib.md5(self.body, usedforsecurity=False).hexdigest().upper()
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """How a mount looks at the bucket: its release and the options that change what is shown. expire: lifetime of the
+    stat cache in seconds, None for ever; remembers_missing: whether there is a negative cache."""
+
+    release: Profile
+    allow_other: bool = False
+    umask: int | None = None
+    mp_umask: int = 0
+    uid: int | None = None
+    gid: int | None = None
+    complement: bool = False
+    expire: float | None = 900.0
+    remembers_missing: bool = False
+
+    @classmethod
+    def of(cls, options: str, version: str, *, fixed: bool) -> View:
+        """options: as on ossfs's command line."""
+        release = find(version, fixed=fixed)
+        given = dict(word.partition("=")[::2] for word in options.replace("-o ", "").replace(",", " ").split())
+        expire = float(given["stat_cache_expire"]) if "stat_cache_expire" in given else release.stat_cache_expire
+        if given.get("max_stat_cache_size") == "0":
+            expire = 0.0
+        return cls(
+            release,
+            "allow_other" in given,
+            int(given["umask"], 8) if "umask" in given else None,
+            int(given.get("mp_umask", "0"), 8),
+            int(given["uid"]) if "uid" in given else None,
+            int(given["gid"]) if "gid" in given else None,
+            release.complement_stat_default or "complement_stat" in given,
+            expire,
+            "enable_noobj_cache" in given
+            or (release.negative_cache is NegativeCache.DEFAULT and "disable_noobj_cache" not in given),
+        )
+
+    @property
+    def life(self) -> float:
+        """For how many seconds an outdated shape may be shown."""
+        return float("inf") if self.expire is None else self.expire + 2 * _KERNEL_CACHE
+
+    def root(self) -> Shape:
+        """The mount point: never asked of the server."""
+        mode = 0o777 & ~self.mp_umask if self.allow_other else 0o700
+        return self.over(Shape("directory", mode))
+
+    def over(self, shape: Shape) -> Shape:
+        """The shape with umask=, uid= and gid= over it."""
+        if not shape.kind or (self.umask is None and self.uid is None and self.gid is None):
+            return shape
+        return Shape(
+            shape.kind,
+            shape.mode if self.umask is None else 0o777 & ~self.umask,
+            shape.uid if self.uid is None else self.uid,
+            shape.gid if self.gid is None else self.gid,
+            shape.size,
+        )
+
+    def shape(self, key: str, found: Object, *, forced: bool = False) -> Shape:
+        """What an object looks like, before `over`. forced: a directory whatever the object says."""
+        release, slash, meta = self.release, key.endswith("/"), found.meta
+        missing = release.directory_mode_missing if slash or forced else release.file_mode_missing
+        mode = int(meta["mode"]) if "mode" in meta else missing
+        told = {stat.S_IFREG: "file", stat.S_IFDIR: "directory", stat.S_IFLNK: "symlink"}.get(stat.S_IFMT(mode), "")
+        kind = told or ("directory" if forced or self._typed_directory(found, slash) else "file")
+        permissions = stat.S_IMODE(mode)
+        if not told and self.complement and release.complement_minimal_permission and not permissions & 0o777:
+            permissions |= 0o500 if kind == "directory" else 0o400
+        size = 0 if kind == "directory" else len(found.body)
+        return Shape(kind, permissions, int(meta.get("uid", "0")), int(meta.get("gid", "0")), size)
+
+    def _typed_directory(self, found: Object, slash: bool) -> bool:
+        kind = found.content_type
+        if kind == _DIRECTORY_TYPES[0] or (kind == _DIRECTORY_TYPES[1] and self.release.unix_directory_type):
+            return True
+        return slash and (self.release.slash_directory_any_type or kind in _OCTET_STREAMS)
+
+
+@dataclass(slots=True)
+class Local:
+    """A file that a mount has open. content: what its readers see; changed: the server lacks something of it; new: the
+    server lacks the file; suspect: somebody else changed the object meanwhile, so that content and upload depend on
+    what was loaded before; hidden: unlinked while open. handles: names of the opens."""
+
+    content: bytearray
+    meta: dict[str, str]
+    content_type: str = "application/octet-stream"
+    new: bool = False
+    changed: bool = False
+    suspect: bool = False
+    hidden: bool = False
+    handles: dict[str, bool] = field(default_factory=dict)  # name to whether it writes
+
+    def object(self) -> Object:
+        """What an upload makes of it."""
+        return Object(bytes(self.content), self.content_type, dict(self.meta))
+
+
+@dataclass(slots=True)
+class MountView:
+    """A mount. open: files by path; past: outdated shapes of a name with the time until which each may show."""
+
+    view: View
+    alive: bool = True
+    open: dict[str, Local] = field(default_factory=dict)
+    past: dict[str, list[tuple[Shape, float]]] = field(default_factory=dict)
+    shown: dict[str, Shape] = field(default_factory=dict)
+
+
+def parents(path: str) -> list[str]:
+    """Every directory above a path, from the root ("") down."""
+    if not path:
+        return []
+    parts = path.split("/")
+    return ["/".join(parts[:depth]) for depth in range(len(parts))]
+
+
+class Model:
+    """objects: the bucket. mounts: by name. Change them with the methods, then call `advance`."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, Object] = {}
+        self.mounts: dict[str, MountView] = {}
+        self.litter = False  # a mount was killed, so hidden files of its opens stay
+        self._paths: set[str] = set()
+
+    # --- what is there ---
+
+    def paths(self) -> list[str]:
+        """Every name that exists on the server, in byte order."""
+        return sorted(self._paths)
+
+    def exists(self, path: str) -> bool:
+        """Whether the name is on the server, or open as a new file."""
+        return not path or path in self._paths or any(path in seen.open for seen in self.mounts.values())
+
+    def _index(self) -> None:
+        found: set[str] = set()
+        for key in self.objects:
+            path = key.rstrip("/")
+            while path and path not in found:
+                found.add(path)
+                path = path.rpartition("/")[0]
+        self._paths = found
+
+    def below(self, path: str) -> Iterator[str]:
+        """Keys below a directory; its own object is none of them."""
+        prefix = f"{path}/" if path else ""
+        return (key for key in self.objects if key.startswith(prefix) and key != prefix)
+
+    def raw(self, view: View, path: str) -> Shape:
+        """The current shape of a name before the mount's options, whatever is above it."""
+        found = self.objects.get(path)
+        if found is not None:
+            unclear = not found.body and not any(name in found.meta for name in _TELLING)
+            unclear = unclear and found.content_type != _DIRECTORY_TYPES[0]
+            if not unclear or not any(True for _ in self.below(path)):
+                return view.shape(path, found)
+            return view.shape(path, found, forced=True)
+        found = self.objects.get(path + "/")
+        if found is not None:
+            return view.shape(path + "/", found)
+        if path in self._paths:
+            return Shape("directory", view.release.directory_mode_missing)
+        return ABSENT
+
+    def current(self, mount: str, path: str) -> Shape:
+        """What the mount shows of a name when nothing is outdated."""
+        seen = self.mounts[mount]
+        if not path:
+            return seen.view.root()
+        for above in parents(path)[1:]:
+            if self._own(seen, above).kind != "directory":
+                return ABSENT
+        return seen.view.over(self._own(seen, path))
+
+    def _own(self, seen: MountView, path: str) -> Shape:
+        local = seen.open.get(path)
+        if local is None or local.hidden:
+            return self.raw(seen.view, path)
+        return seen.view.shape(path, local.object())
+
+    def allowed(self, mount: str, path: str, now: float) -> list[Shape]:
+        """Every shape that the mount may show now, the current one first."""
+        seen = self.mounts[mount]
+        found = [self.current(mount, path)]
+        local = seen.open.get(path)
+        if local is not None and not local.hidden and not local.suspect:
+            return found
+        for shape, until in seen.past.get(path, ()):
+            if until >= now and shape not in found:
+                found.append(shape)
+        if path in self.objects and path + "/" in self.objects:
+            other = seen.view.over(seen.view.shape(path + "/", self.objects[path + "/"]))
+            if other not in found:
+                found.append(other)
+        above = [self.allowed(mount, one, now) for one in parents(path)[1:]]
+        if ABSENT not in found and any(shape.kind != "directory" for shapes in above for shape in shapes):
+            found.append(ABSENT)
+        if any(shapes[0].kind != "directory" for shapes in above):
+            # Below what the mount still takes for a directory there is whatever the server has.
+            there = seen.view.over(self._own(seen, path))
+            outdated = all(any(shape.kind == "directory" for shape in shapes) for shapes in above)
+            if outdated and there not in found:
+                found.append(there)
+        return found
+
+    def settled(self, mount: str, path: str, now: float) -> bool:
+        """Whether the mount can have but one view of the name and of everything above it."""
+        seen = self.mounts[mount]
+        local = seen.open.get(path)
+        if local is not None and (local.suspect or local.hidden):
+            return False
+        return all(len(self.allowed(mount, above, now)) == 1 for above in [*parents(path)[1:], path])
+
+    def names(self, path: str) -> list[str]:
+        """What a listing of the directory says, but for hidden files."""
+        prefix = f"{path}/" if path else ""
+        found = {key[len(prefix) :].split("/", 1)[0] for key in self.below(path)}
+        return sorted(name for name in found if name and not name.startswith(_HIDDEN))
+
+    # --- what changes it ---
+
+    def mount(self, name: str, view: View) -> None:
+        """A new mount: it remembers nothing."""
+        self.mounts[name] = MountView(view)
+        self._show(name)
+
+    def put(self, key: str, found: Object, *, by: str = "") -> None:
+        """An object is written. by: the mount that does it, "" for another client."""
+        self.objects[key] = found
+        self._undermine(key, by)
+
+    def delete(self, key: str, *, by: str = "") -> None:
+        self.objects.pop(key, None)
+        self._undermine(key, by)
+
+    def _undermine(self, key: str, by: str) -> None:
+        for name, seen in self.mounts.items():
+            local = seen.open.get(key.rstrip("/"))
+            if local is not None and name != by:
+                local.suspect = True
+
+    def advance(self, now: float, *, by: str = "", own: Iterable[str] = ()) -> None:
+        """What was shown before becomes the past. by, own: the mount that made the change, and the names that it knows
+        of; everything below them is meant too."""
+        self._index()
+        mine = tuple(own)
+        for name, seen in self.mounts.items():
+            before = seen.shown
+            self._show(name)
+            for path in sorted({*before, *seen.shown, *seen.past}):
+                if name == by and any(path == one or path.startswith(one + "/") for one in mine):
+                    seen.past.pop(path, None)
+                    continue
+                old = before.get(path, ABSENT)
+                if old != seen.shown.get(path, ABSENT) and (old.kind or seen.view.remembers_missing):
+                    seen.past.setdefault(path, []).append((old, now + seen.view.life))
+            for path in [path for path, known in seen.past.items() if all(until < now for _, until in known)]:
+                del seen.past[path]
+
+    def linger(self, mount: str, path: str, shape: Shape, now: float) -> None:
+        """A new file that could not be uploaded is gone, but the kernel may not know for a second."""
+        self.mounts[mount].past.setdefault(path, []).append((shape, now + 2 * _KERNEL_CACHE))
+
+    def _show(self, name: str) -> None:
+        seen = self.mounts[name]
+        known = self._paths | {path for path, local in seen.open.items() if not local.hidden}
+        seen.shown = {path: self.current(name, path) for path in known}
+
+    def upload(self, mount: str, path: str) -> None:
+        """The server gets what an open file lacks there."""
+        local = self.mounts[mount].open[path]
+        if local.changed or local.new:
+            self.put(path, local.object(), by=mount)
+            local.changed = local.new = False
+
+    def hidden_files(self) -> bool:
+        """Whether there may be objects of unlinked open files."""
+        return self.litter or any(local.hidden for seen in self.mounts.values() for local in seen.open.values())

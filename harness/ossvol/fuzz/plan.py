@@ -1,0 +1,61 @@
+"""What a fuzz run is to do, and what it counts. Values; one thread."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from ossvol.fuzz.world import World
+
+__all__ = ["PROFILES", "Plan", "Tally"]
+
+Via = Literal["direct", "kernel"]
+
+PROFILES: dict[str, tuple[int, int]] = {"quick": (60, 40), "ci": (600, 50), "nightly": (6000, 80)}
+"""Examples, and steps of one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """via: the engine. ossfs: path of a real binary. version, other_version: of the two mounts; fixed: without defects.
+    compare: the whole after each step, not only at the end."""
+
+    via: Via = "direct"
+    ossfs: str = ""
+    version: str = "1.91.10"
+    other_version: str = ""
+    fixed: bool = True
+    compare: bool = True
+
+
+@dataclass(slots=True)
+class Tally:
+    """steps: calls made; judged: those that the model could tell the answer of; aimed, live: at an object, at one that
+    existed; verbs, cells: how often each verb, and each (verb, user, answer), came; told: called after each example."""
+
+    examples: int = 0
+    steps: int = 0
+    judged: int = 0
+    aimed: int = 0
+    live: int = 0
+    verbs: Counter[str] = field(default_factory=Counter)
+    cells: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    told: Callable[[Tally], None] | None = None
+
+    def add(self, world: World) -> None:
+        """An example is over."""
+        self.examples += 1
+        self.steps += world.steps
+        self.judged += world.judged
+        self.verbs += world.calls
+        self.cells += world.cells
+        if self.told is not None:
+            self.told(self)
+
+    @property
+    def live_share(self) -> float:
+        """Of 1."""
+        return self.live / self.aimed if self.aimed else 1.0

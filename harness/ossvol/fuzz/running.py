@@ -1,0 +1,132 @@
+"""Runs a machine: `run`, from a seed to a `FuzzResult`. Called from the main thread."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import hypothesis
+from hypothesis import HealthCheck, Phase, Verbosity
+from hypothesis.database import ExampleDatabase
+from hypothesis.stateful import run_state_machine_as_test
+
+from ossvol.fuzz.laboratory import Laboratory
+from ossvol.fuzz.machine import VolumeMachine
+from ossvol.fuzz.plan import Plan, Tally
+from ossvol.fuzz.properties import PROPERTIES
+from ossvol.fuzz.violation import Violation
+
+__all__ = ["Failure", "FuzzResult", "run"]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A property that did not hold. steps: the smallest sequence found, in the scenario language, the last one with the
+    expectation that it breaks; given: what they start from; text: what was seen instead."""
+
+    property: str
+    text: str
+    seed: int
+    given: dict[str, Any]
+    steps: tuple[dict[str, Any], ...]
+    version: str = ""
+    fixed: bool = True
+
+    def title(self) -> str:
+        """One line."""
+        return f"{PROPERTIES[self.property]} It does not hold"
+
+    def whole_given(self) -> dict[str, Any]:
+        """With the release, which a run is told on its command line."""
+        volumes = {
+            name: {"version": self.version, **({"fixed": True} if self.fixed else {}), **volume}
+            for name, volume in self.given["volumes"].items()
+        }
+        return {**self.given, "volumes": volumes}
+
+
+@dataclass(slots=True)
+class FuzzResult:
+    """failures: at most one of a run; seconds: wall time; tally: of everything that was run, shrinking included."""
+
+    plan: Plan
+    seed: int
+    failures: list[Failure] = field(default_factory=list)
+    tally: Tally = field(default_factory=Tally)
+    seconds: float = 0.0
+
+    @property
+    def steps(self) -> int:
+        """Calls made."""
+        return self.tally.steps
+
+    @property
+    def shrunk_steps(self) -> int:
+        """Of the failure, 0 without one."""
+        return len(self.failures[0].steps) if self.failures else 0
+
+
+def run(
+    via: Plan | str = "direct",
+    seed: int = 0,
+    max_steps: int = 2000,
+    *,
+    steps: int = 40,
+    examples: int = 0,
+    machine: type[VolumeMachine] = VolumeMachine,
+    database: ExampleDatabase | None = None,
+    laboratory: Laboratory | None = None,
+    shrink: bool = True,
+    progress: Callable[[int, int, float], None] | None = None,
+) -> FuzzResult:
+    """Runs `machine` until a property breaks or about `max_steps` steps are done; a failure is shrunk.
+
+    via: an engine's name, or a whole plan. steps: of one example; examples: how many, instead of `max_steps`. The same
+    seed gives the same steps on every machine. laboratory: one to use again; it stays open. progress: told of examples,
+    steps and seconds so far after each example. Raises EnvironmentMissing.
+    """
+    plan = via if isinstance(via, Plan) else Plan(via="kernel" if via == "kernel" else "direct")
+    result = FuzzResult(plan, seed)
+    started = time.perf_counter()
+    if progress is not None:
+        result.tally.told = lambda tally: progress(tally.examples, tally.steps, time.perf_counter() - started)
+    mine = laboratory or Laboratory(plan.via, ossfs=plan.ossfs)
+    inherited = {"laboratory": mine, "plan": plan, "tally": result.tally, "last": None}
+    made: type[VolumeMachine] = type(machine.__name__, (machine,), inherited)
+    hypothesis.seed(seed)(made)
+    phases = [Phase.reuse, Phase.generate] + ([Phase.shrink] if shrink else [])
+    settings = hypothesis.settings(
+        max_examples=examples or max(1, -(-max_steps // steps)),
+        stateful_step_count=steps,
+        database=database,
+        deadline=None,
+        phases=phases,
+        report_multiple_bugs=False,
+        print_blob=False,
+        verbosity=Verbosity.quiet,
+        suppress_health_check=list(HealthCheck),
+    )
+    try:
+        run_state_machine_as_test(made, settings=settings)
+    except Violation as broken:
+        last = made.last
+        assert last is not None, "a violation comes from a machine"
+        world = last.world
+        result.failures.append(
+            Failure(
+                broken.property,
+                broken.text,
+                seed,
+                world.given,
+                tuple(world.failed(broken)),
+                plan.version,
+                plan.fixed and not plan.ossfs,
+            )
+        )
+    finally:
+        result.seconds = time.perf_counter() - started
+        if laboratory is None:
+            mine.close()
+    return result

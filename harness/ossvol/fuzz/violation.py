@@ -1,0 +1,39 @@
+"""What a fuzz run finds: a named property that does not hold, with the step that shows it.
+
+Values and exceptions, no behaviour. Each property has an exception of its own, because Hypothesis tells failures apart
+by their type. Any thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from ossvol.fuzz.properties import PROPERTIES
+
+__all__ = ["Violation", "violation"]
+
+
+class Violation(AssertionError):
+    """property: its name in `PROPERTIES`. step: a step of the scenario language whose expectation says what is right;
+    None where no step can show it."""
+
+    property = ""
+
+    def __init__(self, text: str, step: Mapping[str, Any] | None) -> None:
+        super().__init__(f"{self.property}: {text}")
+        self.text = text
+        self.step = step
+
+
+@cache
+def _kind(name: str) -> type[Violation]:
+    if name not in PROPERTIES:
+        raise LookupError(name)
+    return type(f"Violation[{name}]", (Violation,), {"property": name, "__module__": __name__})
+
+
+def violation(name: str, text: str, step: Mapping[str, Any] | None = None) -> Violation:
+    """A violation of the property called `name`."""
+    return _kind(name)(text, step)

@@ -1,0 +1,893 @@
+"""A bucket, its mounts and the model of both, with every call that a fuzz run may make.
+
+Each method carries out one step of the scenario language on the real thing, judges the answer by the model, and tells
+the model what is so now. The steps are kept: `trace` is a scenario. No choice is made here; one thread, the runner's.
+"""
+
+from __future__ import annotations
+
+import errno
+import stat
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from osscluster.volume import Syscalls, errno_name
+from ossvol.actions import observe
+from ossvol.fuzz.comparison import compare_mounts, compare_server, expectation, shape_of
+from ossvol.fuzz.model import Local, Model, Object, Shape, View, parents
+from ossvol.fuzz.rights import USERS, refusals
+from ossvol.fuzz.violation import Violation, violation
+from ossvol.scenario.model import STEP_MODELS
+from ossvol.scenario.values import errno_code
+
+if TYPE_CHECKING:
+    from ossvol.fuzz.laboratory import Laboratory
+    from ossvol.observation import Observation
+
+__all__ = ["Handle", "MountPlan", "World"]
+
+BUCKET = "fuzz"
+_DIRECTORY = "application/x-directory"
+_UMASK = 0o022
+_PERMISSION = (errno.EACCES, errno.EPERM)
+_USERS = {user.name: user for user in USERS}
+Step = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class MountPlan:
+    """How a volume is mounted. options: as on ossfs's command line; version: of ossfs, "" for the run's."""
+
+    options: str = "-o allow_other"
+    version: str = ""
+
+
+@dataclass(slots=True)
+class Handle:
+    """An open file. path: where the model has it now."""
+
+    name: str
+    mount: str
+    path: str
+    user: str
+    reads: bool
+    writes: bool
+    appends: bool
+
+
+@dataclass(slots=True)
+class _Reasons:
+    """Errnos with which a call must, and may, fail. judged: whether the model can tell at all."""
+
+    must: set[int] = field(default_factory=set)
+    may: set[int] = field(default_factory=set)
+    judged: bool = True
+
+
+class World:
+    """laboratory: where it all runs; plans: mounts by name; version: the release of those that name none; fixed:
+    without its defects. compare: whether the whole is compared after each step; it is after the last one in any case.
+
+    Raises Violation from every method."""
+
+    def __init__(
+        self,
+        laboratory: Laboratory,
+        plans: Mapping[str, MountPlan],
+        *,
+        version: str,
+        fixed: bool = True,
+        compare: bool = True,
+    ) -> None:
+        self.laboratory = laboratory
+        self.version, self.fixed = version, fixed
+        self.compare = compare
+        self.model = Model()
+        self.trace: list[Step] = []
+        self.handles: dict[str, Handle] = {}
+        self.calls: Counter[str] = Counter()
+        self.cells: Counter[tuple[str, str, str]] = Counter()
+        self.steps = self.judged = self.live = 0
+        self._hidden = 0
+        self._opened = 0
+        self._ever: dict[tuple[str, str], list[Shape]] = {}
+        self.given: Step = {
+            "bucket": {"name": BUCKET},
+            "volumes": {name: self._volume(plan) for name, plan in plans.items()},
+            "containers": {
+                user.name: {"uid": user.uid, "gid": user.gid, **({"groups": list(user.groups)} if user.groups else {})}
+                for user in USERS
+                if user.uid
+            },
+        }
+        self.env = laboratory.begin(self.given, version=version, fixed=fixed)
+        for name, plan in plans.items():
+            self.model.mount(name, self._view(plan))
+        self.judge = View.of("", version, fixed=fixed)
+
+    def _volume(self, plan: MountPlan) -> Step:
+        volume: Step = {"options": self.options(plan.options), "mime_types": ""}
+        if plan.version:
+            volume["version"] = plan.version
+        return volume
+
+    def options(self, text: str) -> str:
+        """What is really mounted with: a kernel's caches know no virtual time, so they are off there."""
+        if self.laboratory.via != "kernel":
+            return text
+        return f"{text} -o attr_timeout=0,entry_timeout=0".strip()
+
+    def _view(self, plan: MountPlan) -> View:
+        return View.of(plan.options, plan.version or self.version, fixed=self.fixed)
+
+    # --- looking ---
+
+    def now(self) -> float:
+        """Seconds since the epoch, as the cloud has them."""
+        return self.env.cloud.clock.now()
+
+    def census(self) -> dict[str, Object]:
+        """What the bucket holds."""
+        return self.laboratory.census.take(BUCKET)
+
+    def process(self, mount: str, user: str) -> Syscalls:
+        """The process of a user on a mount."""
+        return self.env.syscalls(mount, user)
+
+    def outdated(self, mount: str, path: str) -> list[Shape]:
+        """Shapes that a name ever had on a mount."""
+        return self._ever.get((mount, path), [])
+
+    def exists(self, path: str) -> bool:
+        """Whether the name is there for anybody."""
+        return self.model.exists(path)
+
+    # --- one step ---
+
+    def perform(self, step: Step) -> Observation:
+        """Carries a step out and keeps it, with the errno that it showed."""
+        verb = next(iter(step))
+        seen = observe(self.env, STEP_MODELS[verb].model_validate(step))
+        self.steps += 1
+        self.calls[verb] += 1
+        self.trace.append({**step, "expect": {"errno": seen.errno}} if seen.errno else dict(step))
+        for record in seen.records:
+            if record.http_status >= 500 and not record.fault:
+                raise violation(
+                    "no-unasked-5xx", f"{record.operation} {record.object}: {record.http_status}", self._again(step)
+                )
+        return seen
+
+    def _again(self, step: Step, expect: Mapping[str, Any] | None = None) -> Step:
+        """The step just done as the one that shows the failure: it leaves the trace."""
+        self.trace.pop()
+        return {**step, "expect": dict(expect)} if expect else dict(step)
+
+    def _call(self, step: Step, reasons: _Reasons, mount: str, user: str, own: Sequence[str]) -> bool | None:
+        """Performs and judges. True: done; False: refused, rightly; None: the model cannot tell, and has taken over
+        what the server says of the names in `own`."""
+        alive = self.model.mounts[mount].alive
+        seen = self.perform(step)
+        code = errno_code(seen.errno) if seen.errno else 0
+        if not alive:
+            if code != errno.ENOTCONN:
+                raise violation(
+                    "mounts-live", f"{_text(step)}: {_name(code)}", self._again(step, {"errno": "ENOTCONN"})
+                )
+            return False
+        if code == errno.ENOTCONN:
+            raise violation("mounts-live", f"{mount} has ended by itself", self._again(step))
+        self.last = seen
+        if not reasons.judged:
+            self.adopt(own, mount)
+            return None
+        self.judged += 1
+        verb = next(iter(step))
+        self.cells[verb, user, _name(code)] += 1
+        wrong = code not in reasons.must | reasons.may if code else bool(reasons.must)
+        if wrong:
+            told = sorted(_name(one) for one in reasons.must) or ["success"]
+            expect = {"errno": told if len(told) > 1 else told[0]} if reasons.must else None
+            about_rights = bool({code, *reasons.must} & set(_PERMISSION))
+            name = "rights-equal-table" if about_rights else "answers-have-reasons"
+            if verb == "link" and not code:
+                name = "link-never-succeeds"
+            raise violation(name, f"{_text(step)}: {_name(code)}, not {' or '.join(told)}", self._again(step, expect))
+        return not code
+
+    def settle(self, mount: str = "", own: Iterable[str] = ()) -> None:
+        """The step is over: the past begins, and everything is compared."""
+        now = self.now()
+        for name, one in self.model.mounts.items():
+            for path, shape in one.shown.items():
+                known = self._ever.setdefault((name, path), [])
+                if shape not in known:
+                    known.append(shape)
+        self.model.advance(now, by=mount, own=own)
+        if self.compare:
+            self.check()
+
+    def check(self) -> None:
+        """The whole against the model."""
+        compare_server(self)
+        compare_mounts(self)
+
+    def adopt(self, scopes: Iterable[str], mount: str) -> None:
+        """Takes the server's word for the names in `scopes` and everything below them."""
+        there = self.census()
+        objects = self.model.objects
+        for scope in scopes:
+            keys = [key for key in {**objects, **there} if key in (scope, scope + "/") or key.startswith(scope + "/")]
+            for key in keys:
+                if key not in there:
+                    self.model.delete(key)
+                elif objects.get(key) != there[key]:
+                    self.model.put(key, there[key])
+            for path, local in self.model.mounts[mount].open.items():
+                if path == scope or path.startswith(scope + "/"):
+                    local.suspect = True
+
+    # --- reasons ---
+
+    def _reasons(self, mount: str, user: str, path: str, call: str) -> _Reasons:
+        """What rights and the way to a name have to say."""
+        model, now = self.model, self.now()
+        view = model.mounts[mount].view
+        found = _Reasons(judged=model.settled(mount, path, now) and not self._odd(view, path))
+        above = []
+        for one in parents(path):
+            shape = model.current(mount, one)
+            if shape.kind != "directory":
+                found.must.add(errno.ENOTDIR if shape.kind else errno.ENOENT)
+                if self._odd(view, one):
+                    found.judged = False
+                break
+            above.append(shape)
+        must, may = refusals(view, _USERS[user], call, above, model.current(mount, path))
+        found.must |= must
+        found.may |= may
+        return found
+
+    def _odd(self, view: View, path: str) -> bool:
+        """Objects that stand for a name in a way that calls other than stat stumble over."""
+        objects = self.model.objects
+        kind = self.model.raw(view, path).kind if path else "directory"
+        return (path in objects and (kind == "directory" or path + "/" in objects)) or (
+            path + "/" in objects and kind != "directory"
+        )
+
+    def _missing(self, found: _Reasons, shape: Shape) -> None:
+        if not shape.kind:
+            found.must.add(errno.ENOENT)
+
+    def _file(self, mount: str, user: str, path: str, call: str) -> tuple[_Reasons, Shape]:
+        """A call on the content of a file that exists."""
+        found, shape = self._reasons(mount, user, path, call), self.model.current(mount, path)
+        self._missing(found, shape)
+        if shape.kind == "directory":
+            found.must.add(errno.EISDIR)
+        stored = self.model.objects.get(path)
+        if shape.kind == "symlink" or self._frozen(stored):
+            found.judged = False
+        return found, shape
+
+    @staticmethod
+    def _frozen(stored: Object | None) -> bool:
+        """Whether it has to be restored before anybody can read or copy it."""
+        return stored is not None and stored.storage_class not in ("Standard", "IA")
+
+    def _creating(self, mount: str, user: str, path: str) -> tuple[_Reasons, Shape]:
+        """A call on a file that is made where it is missing."""
+        shape = self.model.current(mount, path)
+        if shape.kind:
+            return self._file(mount, user, path, "write")
+        return self._reasons(mount, user, path, "create"), shape
+
+    def _flush(self, mount: str, user: str, path: str, shape: Shape) -> bool:
+        """Whether close(2) of the file is granted: ossfs asks for R, of a writer too."""
+        view = self.model.mounts[mount].view
+        above = [self.model.current(mount, one) for one in parents(path)]
+        return not refusals(view, _USERS[user], "flush", above, shape)[0]
+
+    def _new_meta(self, user: str, mode: int) -> dict[str, str]:
+        who = _USERS[user]
+        return {"mode": str(mode), "uid": str(who.uid), "gid": str(who.gid)}
+
+    # --- content by path ---
+
+    def write(self, mount: str, user: str, path: str, body: str, *, append: bool = False) -> None:
+        """As the shell's `>` and `>>`."""
+        found, shape = self._creating(mount, user, path)
+        seen = self.model.mounts[mount]
+        local = seen.open.get(path)
+        stored = self.model.objects.get(path)
+        meta = self._new_meta(user, stat.S_IFREG | (0o666 & ~_UMASK))
+        after = shape if shape.kind else seen.view.over(seen.view.shape(path, Object(meta=meta)))
+        if not found.must and not self._flush(mount, user, path, after):
+            # The content is gone, or never comes: what of it, is not for the model to say.
+            found.judged = False
+        verb = "append" if append else "write"
+        done = self._call({verb: path, "body": body, "in": mount, "as": user}, found, mount, user, [path])
+        if done:
+            data = body.encode()
+            if local is not None:
+                content = bytes(local.content) + data if append else data
+                local.changed = local.changed or content != bytes(local.content) or bool(data)
+                local.content[:] = content
+                self.model.upload(mount, path)
+            elif stored is not None:
+                content = stored.body + data if append else data
+                if content != stored.body or data:
+                    self.model.put(path, Object(content, meta=stored.meta), by=mount)
+            else:
+                self.model.put(path, Object(data, meta=meta), by=mount)
+        self.settle(mount if done else "", [path])
+
+    def read(self, mount: str, user: str, path: str) -> None:
+        """Open, read to the end, close."""
+        found, _ = self._file(mount, user, path, "read")
+        step = {"read": path, "in": mount, "as": user}
+        if self._call(step, found, mount, user, []):
+            local = self.model.mounts[mount].open.get(path)
+            right = bytes(local.content) if local is not None else self.model.objects[path].body
+            self._content(step, right)
+        self.settle()
+
+    def _content(self, step: Step, right: bytes) -> None:
+        if self.last.body != right:
+            text = f"{_text(step)}: {(self.last.body or b'')[:60]!r}, not {right[:60]!r}"
+            raise violation("content-is-right", text, self._again(step, {"body": right.decode("latin-1")}))
+
+    def truncate(self, mount: str, user: str, path: str, size: int) -> None:
+        """truncate(2)."""
+        found, _ = self._file(mount, user, path, "truncate")
+        step = {"truncate": path, "size": size, "in": mount, "as": user}
+        done = self._call(step, found, mount, user, [path])
+        if done:
+            local = self.model.mounts[mount].open.get(path)
+            if local is not None:
+                self._resize(local, size)
+            else:
+                stored = self.model.objects[path]
+                body = stored.body[:size].ljust(size, b"\0")
+                self.model.put(path, Object(body, meta=stored.meta), by=mount)
+        self.settle(mount if done else "", [path])
+
+    @staticmethod
+    def _resize(local: Local, size: int) -> None:
+        if size != len(local.content):
+            local.content[:] = bytes(local.content[:size]).ljust(size, b"\0")
+            local.changed = True
+
+    # --- open files ---
+
+    def open(self, mount: str, user: str, path: str, flags: str) -> str:
+        """Opens; the handle's name, "" when there is none."""
+        creates = flags[0] in "wax"
+        if creates:
+            found, shape = self._creating(mount, user, path)
+            if flags[0] == "x" and shape.kind:
+                found.must.add(errno.EEXIST)
+        else:
+            found, shape = self._file(mount, user, path, "read" if flags == "r" else "write")
+            if flags == "r" and shape.kind == "directory":
+                found.must.discard(errno.EISDIR)
+                found.judged = False
+        self._opened += 1
+        name = f"h{self._opened}"
+        done = self._call(
+            {"open": path, "flags": flags, "handle": name, "in": mount, "as": user}, found, mount, user, [path]
+        )
+        if done is not False and name in self.env.handles:
+            self._keep(Handle(name, mount, path, user, flags[0] == "r" or "+" in flags, flags != "r", flags[0] == "a"))
+            if done:
+                self._opened_file(mount, user, path, flags, name)
+            else:
+                self._track(mount, path, name, suspect=True)
+        self.settle(mount if done else "", [path] if creates else [])
+        return name if name in self.handles else ""
+
+    def _keep(self, handle: Handle) -> None:
+        self.handles[handle.name] = handle
+
+    def _track(self, mount: str, path: str, name: str, *, suspect: bool) -> Local:
+        seen = self.model.mounts[mount]
+        local = seen.open.get(path)
+        if local is None:
+            stored = self.model.objects.get(path, Object())
+            local = seen.open[path] = Local(bytearray(stored.body), dict(stored.meta), suspect=suspect)
+        local.suspect = local.suspect or suspect
+        local.handles[name] = self.handles[name].writes
+        return local
+
+    def _opened_file(self, mount: str, user: str, path: str, flags: str, name: str) -> None:
+        known = self.model.current(mount, path).kind
+        local = self._track(mount, path, name, suspect=False)
+        if not known:
+            local.new = True
+            local.meta = self._new_meta(user, stat.S_IFREG | (0o666 & ~_UMASK))
+        elif flags[0] == "w" and local.content:
+            local.content[:] = b""
+            local.changed = True
+            self.model.upload(mount, path)
+
+    def _local(self, handle: Handle) -> Local:
+        return self.model.mounts[handle.mount].open[handle.path]
+
+    def _of_handle(self, handle: Handle) -> _Reasons:
+        local = self._local(handle)
+        return _Reasons(judged=not local.suspect)
+
+    def write_handle(self, name: str, body: str, offset: int) -> None:
+        """pwrite(2); a handle that appends writes at the end."""
+        handle = self.handles[name]
+        found = self._of_handle(handle)
+        if not handle.writes:
+            found.must.add(errno.EBADF)
+        step: Step = {"write": f"@{name}", "body": body}
+        if not handle.appends:
+            step["offset"] = offset
+        done = self._call(step, found, handle.mount, handle.user, [handle.path])
+        local = self._local(handle)
+        if done and body:
+            at = len(local.content) if handle.appends else offset
+            data = body.encode()
+            if len(local.content) < at:
+                local.content += bytes(at - len(local.content))
+            local.content[at : at + len(data)] = data
+            local.changed = True
+        self.settle(handle.mount if done else "", [handle.path])
+
+    def read_handle(self, name: str) -> None:
+        """pread(2) from the beginning to the end."""
+        handle = self.handles[name]
+        found = self._of_handle(handle)
+        if not handle.reads:
+            found.must.add(errno.EBADF)
+        step = {"read": f"@{name}", "offset": 0}
+        if self._call(step, found, handle.mount, handle.user, []):
+            self._content(step, bytes(self._local(handle).content))
+        self.settle()
+
+    def fsync(self, name: str) -> None:
+        """The server has what was written, once this returns."""
+        handle = self.handles[name]
+        found = self._of_handle(handle)
+        local = self._local(handle)
+        done = self._call({"fsync": f"@{name}"}, found, handle.mount, handle.user, [handle.path])
+        if done and handle.writes and not local.hidden:
+            self.model.upload(handle.mount, handle.path)
+        self.settle(handle.mount if done else "", [handle.path])
+
+    def truncate_handle(self, name: str, size: int) -> None:
+        """ftruncate(2), which ossfs knows by the path only."""
+        handle = self.handles[name]
+        local = self._local(handle)
+        if local.hidden:
+            found = _Reasons(judged=False)
+        else:
+            found = self._reasons(handle.mount, handle.user, handle.path, "truncate")
+        found.judged = found.judged and not local.suspect
+        if not handle.writes:
+            found.must = {errno.EINVAL}
+        step = {"truncate": f"@{name}", "size": size}
+        done = self._call(step, found, handle.mount, handle.user, [handle.path])
+        if done:
+            self._resize(local, size)
+        self.settle(handle.mount if done else "", [handle.path])
+
+    def close(self, name: str) -> None:
+        """close(2): uploads, and says so when it can't."""
+        handle = self.handles[name]
+        local = self._local(handle)
+        found = _Reasons(judged=False)
+        if not local.hidden:
+            found = self._reasons(handle.mount, handle.user, handle.path, "flush")
+            self._missing(found, self.model.current(handle.mount, handle.path))
+        found.judged = found.judged and not local.suspect
+        done = self._call({"close": f"@{name}"}, found, handle.mount, handle.user, [handle.path])
+        if done and handle.writes:
+            self.model.upload(handle.mount, handle.path)
+        self._forget(handle)
+        self.settle(handle.mount if done else "", [handle.path])
+
+    def _forget(self, handle: Handle) -> None:
+        del self.handles[handle.name]
+        seen = self.model.mounts[handle.mount]
+        local = seen.open.get(handle.path)
+        if local is not None:
+            local.handles.pop(handle.name, None)
+            if not local.handles:
+                del seen.open[handle.path]
+
+    def close_all(self, mount: str) -> None:
+        """Every handle on a mount."""
+        for name in [name for name, handle in self.handles.items() if handle.mount == mount]:
+            self.close(name)
+
+    def _hide(self, mount: str, path: str) -> None:
+        """An open file loses its name."""
+        seen = self.model.mounts[mount]
+        local = seen.open.pop(path, None)
+        if local is None:
+            return
+        self._hidden += 1
+        place = f"\0{self._hidden}"
+        local.hidden = True
+        seen.open[place] = local
+        for handle in self.handles.values():
+            if handle.mount == mount and handle.path == path:
+                handle.path = place
+
+    # --- names ---
+
+    def mkdir(self, mount: str, user: str, path: str) -> None:
+        """Mode 0755 after the umask."""
+        found, shape = self._reasons(mount, user, path, "mkdir"), self.model.current(mount, path)
+        if shape.kind:
+            found.must.add(errno.EEXIST)
+        done = self._call({"mkdir": path, "in": mount, "as": user}, found, mount, user, [path])
+        if done:
+            meta = self._new_meta(user, 0o777 & ~_UMASK)
+            self.model.put(path + "/", Object(b"", _DIRECTORY, meta), by=mount)
+        self.settle(mount if done else "", [path])
+
+    def rmdir(self, mount: str, user: str, path: str) -> None:
+        """Only what is empty on the server goes."""
+        found, shape = self._reasons(mount, user, path, "rmdir"), self.model.current(mount, path)
+        self._missing(found, shape)
+        if shape.kind and shape.kind != "directory":
+            found.must.add(errno.ENOTDIR)
+        if any(True for _ in self.model.below(path)):
+            found.must.add(errno.ENOTEMPTY)
+        if self._open_below(path) or self.model.hidden_files():
+            found.judged = False
+        done = self._call({"rmdir": path, "in": mount, "as": user}, found, mount, user, [path])
+        if done:
+            self.model.delete(path + "/", by=mount)
+        self.settle(mount if done else "", [path])
+
+    def _open_below(self, path: str) -> bool:
+        prefix = f"{path}/"
+        return any(
+            one.startswith(prefix) or local.hidden
+            for seen in self.model.mounts.values()
+            for one, local in seen.open.items()
+        )
+
+    def unlink(self, mount: str, user: str, path: str) -> None:
+        """An open file lives on under a hidden name."""
+        found, shape = self._reasons(mount, user, path, "unlink"), self.model.current(mount, path)
+        self._missing(found, shape)
+        if shape.kind == "directory":
+            found.must.add(errno.EISDIR)
+        done = self._call({"unlink": path, "in": mount, "as": user}, found, mount, user, [path])
+        if done or (done is None and not self.last.errno):
+            self._hide(mount, path)
+        if done:
+            self.model.delete(path, by=mount)
+        self.settle(mount if done else "", [path])
+
+    def rename(self, mount: str, user: str, old: str, new: str) -> bool:
+        """True when the name has moved."""
+        model = self.model
+        found = self._reasons(mount, user, old, "rename")
+        other = self._reasons(mount, user, new, "rename")
+        found.must |= other.must
+        found.judged = found.judged and other.judged
+        shape, target = model.current(mount, old), model.current(mount, new)
+        self._missing(found, shape)
+        if new.startswith(old + "/"):
+            found.must.add(errno.EINVAL)
+        if old.startswith(new + "/"):
+            found.must.add(errno.ENOTEMPTY)
+        if target.kind and shape.kind:
+            if shape.kind == "directory" and target.kind != "directory":
+                found.must.add(errno.ENOTDIR)
+            if shape.kind != "directory" and target.kind == "directory":
+                found.must.add(errno.EISDIR)
+        if any(True for _ in model.below(new)):
+            found.must.add(errno.ENOTEMPTY)
+        if shape.kind == "directory":
+            # Each file below is a rename of its own, and the first that is refused ends it half-way.
+            inner = [path for path in model.paths() if path.startswith(old + "/")]
+            now = self.now()
+            whole = all(model.settled(mount, path, now) and not self._odd_anywhere(path) for path in inner)
+            if not whole or self._open_below(old) or (user != "root" and inner) or model.hidden_files():
+                found.judged = False
+        if old == new or any(self._frozen(model.objects.get(path)) for path in (old, *model.below(old))):
+            found.judged = False
+        done = self._call({"rename": old, "to": new, "in": mount, "as": user}, found, mount, user, [old, new])
+        if done:
+            self._moved(mount, old, new, shape)
+        elif done is None and not self.last.errno:
+            self._moved_somehow(mount, old, new)
+        self.settle(mount if done else "", [old, new])
+        return done is not False and not self.last.errno
+
+    def _moved_somehow(self, mount: str, old: str, new: str) -> None:
+        """A rename that the model could not foretell: what is open has another name now."""
+        opened = self.model.mounts[mount].open
+        self._hide(mount, new)
+        for path in [path for path in opened if path == old or path.startswith(old + "/")]:
+            self._reopened(mount, path, new + path[len(old) :])
+
+    def _reopened(self, mount: str, old: str, new: str) -> None:
+        opened = self.model.mounts[mount].open
+        opened[new] = opened.pop(old)
+        for handle in self.handles.values():
+            if handle.mount == mount and handle.path == old:
+                handle.path = new
+
+    def _odd_anywhere(self, path: str) -> bool:
+        return any(self._odd(seen.view, path) for seen in self.model.mounts.values())
+
+    def _moved(self, mount: str, old: str, new: str, shape: Shape) -> None:
+        model, seen = self.model, self.model.mounts[mount]
+        self._hide(mount, new)
+        if shape.kind != "directory":
+            if old in seen.open:
+                model.upload(mount, old)
+                self._reopened(mount, old, new)
+            stored = model.objects[old]
+            model.put(new, Object(stored.body, meta=stored.meta), by=mount)
+            model.delete(old, by=mount)
+            return
+        made: dict[str, Object] = {}
+        for path in [old, *(path for path in model.paths() if path.startswith(old + "/"))]:
+            place = new + path[len(old) :]
+            raw = model.raw(seen.view, path)
+            if raw.kind == "directory":
+                meta = {"mode": str(stat.S_IFDIR | raw.mode), "uid": str(raw.uid), "gid": str(raw.gid)}
+                made[place + "/"] = Object(b"", _DIRECTORY, meta)
+            else:
+                stored = model.objects[path]
+                made[place] = Object(stored.body, meta=stored.meta)
+        for key in [old + "/", *model.below(old)]:
+            model.delete(key, by=mount)
+        for key, one in made.items():
+            model.put(key, one, by=mount)
+
+    def link(self, mount: str, user: str, old: str, new: str) -> None:
+        """Never works."""
+        refusal = getattr(errno, self.model.mounts[mount].view.release.link_refusal.value)
+        found = _Reasons({refusal}, {errno.ENOENT, errno.EEXIST, errno.EACCES, errno.EPERM, errno.ENOTDIR})
+        self._call({"link": old, "to": new, "in": mount, "as": user}, found, mount, user, [])
+        self.settle()
+
+    def symlink(self, mount: str, user: str, path: str, target: str) -> None:
+        """The object's content is the target."""
+        found = self._reasons(mount, user, path, "symlink")
+        if self.model.current(mount, path).kind:
+            found.must.add(errno.EEXIST)
+        done = self._call({"symlink": path, "target": target, "in": mount, "as": user}, found, mount, user, [path])
+        if done:
+            meta = self._new_meta(user, stat.S_IFLNK | 0o777)
+            self.model.put(path, Object(target.encode(), meta=meta), by=mount)
+        self.settle(mount if done else "", [path])
+
+    def readlink(self, mount: str, user: str, path: str) -> None:
+        """EINVAL for what is no link."""
+        found, shape = self._reasons(mount, user, path, "readlink"), self.model.current(mount, path)
+        self._missing(found, shape)
+        if shape.kind and shape.kind != "symlink":
+            found.must.add(errno.EINVAL)
+        step = {"readlink": path, "in": mount, "as": user}
+        if self._call(step, found, mount, user, []):
+            right = self.model.objects[path].body.decode()
+            if self.last.target != right:
+                text = f"{path} leads to {self.last.target!r}, not {right!r}"
+                raise violation("content-is-right", text, self._again(step, {"target": right}))
+        self.settle()
+
+    # --- attributes ---
+
+    def chmod(self, mount: str, user: str, path: str, mode: int) -> None:
+        """Permission bits only."""
+        step = {"chmod": path, "mode": f"{mode:04o}", "in": mount, "as": user}
+        self._change(mount, user, path, step, call="chmod", change=lambda kind: {"mode": str(kind | mode)})
+
+    def chown(self, mount: str, user: str, path: str, uid: int, gid: int) -> None:
+        """Any owner may give a file away."""
+        step = {"chown": path, "uid": uid, "gid": gid, "in": mount, "as": user}
+        self._change(mount, user, path, step, call="chown", change=lambda kind: {"uid": str(uid), "gid": str(gid)})
+
+    def utime(self, mount: str, user: str, path: str, mtime: int) -> None:
+        """Times are not compared, but nothing else may change."""
+        step = {"utime": path, "mtime": mtime, "in": mount, "as": user}
+        self._change(mount, user, path, step, call="utime", change=lambda kind: {})
+
+    def _change(
+        self, mount: str, user: str, path: str, step: Step, *, call: str, change: Callable[[int], dict[str, str]]
+    ) -> None:
+        found, shape = self._reasons(mount, user, path, call), self.model.current(mount, path)
+        self._missing(found, shape)
+        if shape.kind == "symlink" or self._frozen(self.model.objects.get(path)):
+            found.judged = False
+        if not path:
+            found.must.add(errno.EIO)
+        done = self._call(step, found, mount, user, [path])
+        if done:
+            model, seen = self.model, self.model.mounts[mount]
+            local = seen.open.get(path)
+            raw = model.raw(seen.view, path)
+            if local is not None:
+                local.meta.update(change(stat.S_IFREG))
+                if not (local.changed or local.new):
+                    stored = model.objects[path]
+                    model.put(path, Object(stored.body, meta={**stored.meta, **change(stat.S_IFREG)}), by=mount)
+            elif raw.kind == "directory":
+                stored = model.objects.get(path + "/") or Object()
+                whole = {"mode": str(stat.S_IFDIR | raw.mode), "uid": str(raw.uid), "gid": str(raw.gid)}
+                model.put(path + "/", Object(stored.body, _DIRECTORY, {**whole, **change(stat.S_IFDIR)}), by=mount)
+            else:
+                stored = model.objects[path]
+                model.put(path, Object(stored.body, meta={**stored.meta, **change(stat.S_IFREG)}), by=mount)
+        self.settle(mount if done else "", [path])
+
+    def setxattr(self, mount: str, user: str, path: str) -> None:
+        """Without use_xattr nobody can."""
+        found = _Reasons({errno.ENOTSUP}, {errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENOTDIR})
+        step = {"setxattr": path, "name": "user.fuzz", "value": "x", "in": mount, "as": user}
+        self._call(step, found, mount, user, [])
+        self.settle()
+
+    # --- looking, as anybody ---
+
+    def lstat(self, mount: str, user: str, path: str) -> None:
+        """What a user sees of a name."""
+        model, now = self.model, self.now()
+        found = self._reasons(mount, user, path, "stat")
+        allowed = model.allowed(mount, path, now)
+        local = model.mounts[mount].open.get(path)
+        if len(allowed) > 1 or (local is not None and local.suspect):
+            found.judged = False
+        else:
+            found.judged = True
+            self._missing(found, allowed[0])
+        step = {"lstat": path, "in": mount, "as": user}
+        if self._call(step, found, mount, user, []) and self.last.stat is not None:
+            seen = shape_of(self.last.stat)
+            if seen not in allowed:
+                text = f"{path} on {mount} is {seen}, not {allowed[0]}"
+                raise violation("names-are-found", text, self._again(step, expectation(allowed[0])))
+        self.settle()
+
+    def ls(self, mount: str, user: str, path: str) -> None:
+        """What a user sees in a directory."""
+        found, shape = self._reasons(mount, user, path, "list"), self.model.current(mount, path)
+        self._missing(found, shape)
+        if shape.kind and shape.kind != "directory":
+            found.must.add(errno.ENOTDIR)
+        if any(not one.hidden and one.new for one in self.model.mounts[mount].open.values()) and not shape.kind:
+            found.judged = False
+        step = {"ls": path, "in": mount, "as": user}
+        if self._call(step, found, mount, user, []):
+            right = self.model.names(path)
+            names = sorted(name for name in self.last.entries or {} if not name.startswith(".fuse_hidden"))
+            if names != right:
+                text = f"{path!r} on {mount} lists {names}, not {right}"
+                raise violation("listing-equals-server", text, self._again(step, {"entries": right}))
+        self.settle()
+
+    # --- the server, and time ---
+
+    def put(self, key: str, body: str, content_type: str, meta: Mapping[str, str], storage_class: str) -> None:
+        """Another client uploads."""
+        step: Step = {"put": key, "body": body, "content_type": content_type}
+        if meta:
+            step["meta"] = dict(meta)
+        if storage_class != "Standard":
+            step["storage_class"] = storage_class
+        self.perform(step)
+        self.model.put(key, Object(body.encode(), content_type, dict(meta), storage_class))
+        self.settle()
+
+    def delete(self, key: str) -> None:
+        """Another client deletes."""
+        self.perform({"delete": key})
+        self.model.delete(key)
+        self.settle()
+
+    def versioning(self, state: str) -> None:
+        """No mount sees any of it."""
+        self.perform({"versioning": state})
+        self.settle()
+
+    def advance(self, seconds: float) -> None:
+        """Time passes for the cloud and every mount."""
+        self.perform({"advance": seconds})
+        self.settle()
+
+    def refused_write(self, mount: str, path: str, body: str, status: int) -> None:
+        """The next upload of a name meets an error: 403 is told at once and changes nothing, 503 is tried again."""
+        found, shape = self._creating(mount, "root", path)
+        if found.must or not found.judged or path in self.model.mounts[mount].open or shape.kind == "symlink":
+            return
+        if not body and shape.kind and not shape.size:
+            return  # nothing would be uploaded
+        code = "AccessDenied" if status == 403 else "ServiceUnavailable"
+        fault = {"operation": "PutObject", "key": path, "status": status, "code": code}
+        self.perform({"fault": fault})
+        if status != 403:
+            self.write(mount, "root", path, body)
+            return
+        found.must.add(errno.EPERM)
+        self._call({"write": path, "body": body, "in": mount, "as": "root"}, found, mount, "root", [path])
+        if not shape.kind:
+            meta = self._new_meta("root", stat.S_IFREG | (0o666 & ~_UMASK))
+            view = self.model.mounts[mount].view
+            for size in {0, len(body)}:
+                made = view.over(view.shape(path, Object(bytes(size), meta=meta)))
+                self.model.linger(mount, path, made, self.now())
+        self.settle()
+
+    # --- mounts ---
+
+    def remount(self, mount: str, options: str) -> None:
+        """Other options, after every file is closed."""
+        self.close_all(mount)
+        self._mounted(mount, {"remount": {"options": self.options(options)}, "in": mount}, options)
+
+    def _mounted(self, mount: str, step: Step, options: str) -> None:
+        seen = self.perform(step)
+        if seen.errno or seen.returncode:
+            raise violation("mounts-live", f"{_text(step)}: {seen.errno or seen.message}", self._again(step))
+        self.laboratory.remember()
+        self.model.mount(mount, View.of(options, self.env.pick(mount).spec.version, fixed=self.fixed))
+        self.settle()
+
+    def kill(self, mount: str) -> None:
+        """The mount's process dies; it is unmounted and mounted again. What was not flushed is lost."""
+        seen = self.model.mounts[mount]
+        self.perform({"kill": None, "in": mount})
+        seen.alive = False
+        self.model.litter = self.model.litter or any(local.hidden for local in seen.open.values())
+        for name in [name for name, handle in self.handles.items() if handle.mount == mount]:
+            self._call({"close": f"@{name}"}, _Reasons(), mount, "root", [])
+            self._forget(self.handles[name])
+        seen.open.clear()
+        self._call({"lstat": "", "in": mount, "as": "root"}, _Reasons(), mount, "root", [])
+        self.perform({"unmount": None, "in": mount})
+        spec = self.env.pick(mount).spec
+        options = spec.options.replace(" -o attr_timeout=0,entry_timeout=0", "")
+        self._mounted(mount, {"mount": {"options": spec.options}, "in": mount}, options)
+
+    def rotate_key(self) -> None:
+        """Mounts keep the key that they began with: they are refused from then on, until they are mounted anew."""
+        for mount in self.model.mounts:
+            self.close_all(mount)
+        self.perform({"rotate_key": None})
+        for mount in self.model.mounts:
+            found = _Reasons({errno.EPERM})
+            self._call({"ls": "", "in": mount, "as": "root"}, found, mount, "root", [])
+        compare, self.compare = self.compare, False
+        for mount in self.model.mounts:
+            options = self.env.pick(mount).spec.options.replace(" -o attr_timeout=0,entry_timeout=0", "")
+            self.remount(mount, options)
+        self.compare = compare
+        self.settle()
+
+    # --- the end ---
+
+    def finish(self) -> None:
+        """Closes what is open, waits for every cache to expire, and compares for the last time."""
+        for mount in self.model.mounts:
+            self.close_all(mount)
+        self.perform({"advance": 2000.0})
+        self.model.advance(self.now())
+        self.check()
+
+    def failed(self, failure: Violation) -> list[Step]:
+        """The steps that lead to a violation, the last one with the expectation that it breaks."""
+        return [*self.trace, dict(failure.step)] if failure.step is not None else list(self.trace)
+
+
+def _name(code: int) -> str:
+    return errno_name(code) if code else "success"
+
+
+def _text(step: Mapping[str, Any]) -> str:
+    return " ".join(f"{key}={value}" for key, value in step.items() if key != "expect")

@@ -1,0 +1,199 @@
+"""`ossvol fuzz`: from the words of the command line to a report and an exit code. Called from the main thread."""
+
+from __future__ import annotations
+
+import importlib.util
+import json as json_module
+import os
+import shlex
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from osscluster.errors import EnvironmentMissing
+from ossvol.errors import UsageError
+from ossvol.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from ossvol.fuzz.plan import Tally
+    from ossvol.fuzz.running import Failure, FuzzResult
+
+__all__ = ["Report", "fuzz"]
+
+_EXTRA = ("hypothesis", "ruamel.yaml")
+
+
+@dataclass(slots=True)
+class Report:
+    """What a run found. files: of the failures, as far as they were saved; command: how to run it again."""
+
+    result: FuzzResult
+    command: str
+    files: list[str] = field(default_factory=list)
+    rules: tuple[str, ...] = ()
+
+    def exit_code(self) -> ExitCode:
+        """Failures: a property does not hold."""
+        return ExitCode.FAILURES if self.result.failures else ExitCode.OK
+
+    def as_json(self) -> str:
+        """One object."""
+        result, tally = self.result, self.result.tally
+        failures = [
+            {
+                "property": failure.property,
+                "seed": failure.seed,
+                "scenario_file": self.files[index] if index < len(self.files) else "",
+                "text": failure.text,
+                "steps": len(failure.steps),
+                "reproduce": self.reproduce(index),
+            }
+            for index, failure in enumerate(result.failures)
+        ]
+        body: dict[str, Any] = {
+            "version": 1,
+            "steps": tally.steps,
+            "seconds": round(result.seconds, 2),
+            "steps_per_second": round(tally.steps / result.seconds, 1) if result.seconds else 0.0,
+            "live_share": round(tally.live_share, 4),
+            "examples": tally.examples,
+            "judged_share": round(tally.judged / tally.steps, 4) if tally.steps else 0.0,
+            "verbs": dict(sorted(tally.verbs.items())),
+            "cells": len(tally.cells),
+            "seed": result.seed,
+            "failures": failures,
+        }
+        return json_module.dumps(body, ensure_ascii=False)
+
+    def reproduce(self, index: int) -> str:
+        """One line."""
+        if index < len(self.files):
+            plan = self.result.plan
+            words = ["ossvol", "run", self.files[index], "--via", plan.via]
+            return shlex.join([*words, *(["--ossfs", plan.ossfs] if plan.ossfs else [])])
+        return self.command
+
+    def as_text(self) -> str:
+        """For a terminal."""
+        result, tally = self.result, self.result.tally
+        lines = []
+        for index, failure in enumerate(result.failures):
+            lines += _failure_lines(failure)
+            lines.append(f"  reproduce  {self.reproduce(index)}")
+        rate = tally.steps / result.seconds if result.seconds else 0.0
+        lines += [
+            f"{tally.examples} examples, {tally.steps} steps in {result.seconds:.1f} s ({rate:.0f} a second), "
+            f"{_percent(tally.judged, tally.steps)} judged, {_percent(tally.live, tally.aimed)} on live objects",
+            f"coverage: {_coverage(tally)}",
+            "no property broke" if not result.failures else f"{len(result.failures)} property broke",
+        ]
+        return "\n".join(lines)
+
+
+def _failure_lines(failure: Failure) -> list[str]:
+    lines = [f"{failure.property}: {failure.text}", f"  after {len(failure.steps)} steps, the last one fails:"]
+    return lines + [f"    {json_module.dumps(step, ensure_ascii=False)}" for step in failure.steps]
+
+
+def _percent(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.0f} %" if whole else "-"
+
+
+def _coverage(tally: Tally) -> str:
+    return f"{len(tally.verbs)} verbs, {len(tally.cells)} cells of verb, user and answer"
+
+
+def fuzz(
+    *,
+    via: Literal["kernel", "direct"] | None,
+    ossfs: str,
+    ossfs_version: str,
+    profile: str,
+    examples: int,
+    steps: int,
+    seed: int,
+    shard: str,
+    save: Path | None,
+    database: str,
+) -> Report:
+    """Raises UsageError, EnvironmentMissing before anything has run."""
+    _need_extra()
+    from ossfuse import profile as releases
+    from ossvol.fuzz.plan import PROFILES, Plan
+    from ossvol.fuzz.running import run
+    from ossvol.run_command import choose_via
+    from ossvol.runner import version_of_binary
+
+    if profile not in PROFILES:
+        raise UsageError(f"--profile {profile}: there are {', '.join(PROFILES)}")
+    if ossfs and not os.access(ossfs, os.X_OK):
+        raise UsageError(f"--ossfs {ossfs}: not an executable file")
+    version = ossfs_version or (version_of_binary(ossfs) if ossfs else "1.91.10")
+    if version not in releases.PROFILES:
+        raise UsageError(f"no row for ossfs {version}; --ossfs-version names one of {', '.join(releases.PROFILES)}")
+    engine = choose_via(via or ("kernel" if ossfs else "direct"), ossfs=ossfs)
+    plan = Plan(engine, str(Path(ossfs).resolve()) if ossfs else "", version, fixed=not ossfs)
+    many, long = PROFILES[profile]
+    many, long = examples or many, steps or long
+    index, parts = _shard(shard)
+    many = max(1, many * (index + 1) // parts - many * index // parts)
+    result = run(
+        plan, seed * parts + index, steps=long, examples=many, database=_database(database), progress=_progress()
+    )
+    words = ["ossvol", "fuzz", "--via", engine, "--profile", profile, "--seed", str(seed)]
+    words += ["--ossfs", ossfs] if ossfs else ["--ossfs-version", version]
+    words += ["--examples", str(examples)] if examples else []
+    words += ["--steps", str(steps)] if steps else []
+    words += ["--shard", shard] if shard else []
+    report = Report(result, shlex.join(words))
+    if save is not None:
+        from ossvol.fuzz.export import save as write
+
+        report.files = [str(write(failure, save)) for failure in result.failures]
+    return report
+
+
+def _need_extra() -> None:
+    missing = [name for name in _EXTRA if importlib.util.find_spec(name.partition(".")[0]) is None]
+    if missing:
+        raise EnvironmentMissing(f"ossvol fuzz needs {' and '.join(missing)}", "pip install 'ossvol[fuzz]'")
+
+
+def _shard(text: str) -> tuple[int, int]:
+    """ "2/4" as (1, 4). Raises UsageError."""
+    if not text:
+        return 0, 1
+    index, _, parts = text.partition("/")
+    if not (index.isdecimal() and parts.isdecimal() and 1 <= int(index) <= int(parts)):
+        raise UsageError(f"--shard {text}: write I/N with I from 1 to N")
+    return int(index) - 1, int(parts)
+
+
+def _database(text: str) -> Any:
+    """A Hypothesis database: a directory, or redis://HOST:PORT/N; none for "". Raises UsageError."""
+    if not text:
+        return None
+    if text.startswith("redis://"):
+        if importlib.util.find_spec("redis") is None:
+            raise UsageError("--database redis://... needs the package redis: pip install redis")
+        from hypothesis.extra.redis import RedisExampleDatabase
+        from redis import Redis
+
+        return RedisExampleDatabase(Redis.from_url(text))
+    from hypothesis.database import DirectoryBasedExampleDatabase
+
+    return DirectoryBasedExampleDatabase(text)
+
+
+def _progress() -> Any:
+    from ossvol.config import in_ci
+
+    if not sys.stderr.isatty() or in_ci():
+        return None
+
+    def show(examples: int, steps: int, seconds: float) -> None:
+        rate = steps / seconds if seconds else 0.0
+        print(f"\r{examples} examples, {steps} steps, {rate:.0f} a second ", end="", file=sys.stderr, flush=True)
+
+    return show
