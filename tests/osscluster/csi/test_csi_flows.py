@@ -621,6 +621,13 @@ def test_a_missing_service_account_is_found_by_the_controller(lab: Any, version:
     )
 
 
+def test_from_1_33_1_a_missing_service_account_is_left_to_the_api_server(lab: Any) -> None:
+    attributes = {**VOLUME, "authType": "rrsa", "roleName": "r", "serviceAccountName": "csi-fuse-mine"}
+    said = refusal(lab("1.33.1").attach, attributes)
+    assert "check service account" not in said
+    assert 'serviceaccount "csi-fuse-mine" not found' in said
+
+
 def test_one_call_a_volume_at_a_time(lab: Any) -> None:
     one = lab("1.30.4")
     one.host.answer = lambda spec: None

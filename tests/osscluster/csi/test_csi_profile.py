@@ -74,3 +74,26 @@ def test_what_changed_is_told_in_words() -> None:
     assert found["fuse_namespace"] == ("FUSE Pods are in kube-system", "FUSE Pods are in ack-csi-fuse")
     assert found["shared_path"][1] == "Pods of a node share an ossfs, useSharedPath is ignored"
     assert found["texts.key_missing"][1] == ('there is no access key: "missing access key in node publish secret"')
+
+
+@pytest.mark.parametrize(
+    ("version", "shipped"),
+    [
+        ("1.24.10", "1.88.0"),
+        ("1.26.1", "1.88.0"),
+        ("1.26.2", "1.88.1"),
+        ("1.26.14", "1.88.1"),
+        ("1.28.1", "1.88.3"),
+        ("1.28.6", "1.88.4"),
+        ("1.30.1", "1.91.2.ack.1"),
+        ("1.30.3", "1.91.3.ack.1"),
+        ("1.30.4", "1.91.3"),
+        ("1.31.1", "1.91.3.ack.3"),
+        ("1.31.3", "1.91.4.ack.1"),
+        ("1.33.1", "1.91.5.ack.1"),
+        ("1.37.1", "1.91.11.ack.1"),
+    ],
+)
+def test_the_ossfs_that_is_shipped_is_named_in_words(version: str, shipped: str) -> None:
+    (said,) = [statement.text for statement in statements(find(version)) if statement.field == "ossfs"]
+    assert said.endswith(shipped)
