@@ -6,7 +6,6 @@ The thread that calls `serve_cluster` makes the cluster and ends it; in between 
 
 from __future__ import annotations
 
-import base64
 import json as json_module
 import os
 import shutil
@@ -20,12 +19,12 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
+from ossvol.claims import access_keys, bucket_names
 from ossvol.errors import ScenarioErrors, UsageError
 
 if TYPE_CHECKING:
     from osscluster.api.http import ApiServer
     from osscluster.api.manifests import Manifests
-    from osscluster.api.objects import KubeObject
     from osscluster.cluster import Cluster
 
 __all__ = ["exec_kubectl", "serve_cluster"]
@@ -71,9 +70,9 @@ def serve_cluster(
         # kubectl reckons ages of events with its own clock: the cluster's begins where that is.
         engine.advance(max(0.0, time.time() - engine.cloud.clock.now()))
         objects = [manifest.object for manifest in manifests.objects]
-        for name in dict.fromkeys([*buckets, *_buckets(objects)]):
+        for name in dict.fromkeys([*buckets, *bucket_names(objects)]):
             engine.cloud.admin.create_bucket(name)
-        for key_id, secret in _access_keys(objects):
+        for key_id, secret in access_keys(objects):
             engine.cloud.service.accounts.create_key(id=key_id, secret=secret)
         try:
             cluster = Cluster(
@@ -144,35 +143,6 @@ def _apply(cluster: Cluster, server: ApiServer, manifests: Manifests) -> list[st
         except ApiError as error:
             raise UsageError(f"{manifest.place}: {error}") from error
     return lines
-
-
-def _buckets(objects: Sequence[KubeObject]) -> Iterator[str]:
-    """Those that volumes and storage classes of the OSS driver name."""
-    for thing in objects:
-        csi = (thing.get("spec") or {}).get("csi") or {}
-        found: dict[str, Any] = {}
-        if thing["kind"] == "PersistentVolume" and csi.get("driver") == _DRIVER:
-            found = csi.get("volumeAttributes") or {}
-        elif thing["kind"] == "StorageClass" and thing.get("provisioner") == _DRIVER:
-            found = thing.get("parameters") or {}
-        if found.get("bucket"):
-            yield str(found["bucket"])
-
-
-def _access_keys(objects: Sequence[KubeObject]) -> Iterator[tuple[str, str]]:
-    """(id, secret) of every Secret that holds one, each id once."""
-    seen = set()
-    for thing in objects:
-        if thing["kind"] != "Secret":
-            continue
-        texts = {
-            key: base64.b64decode(value).decode("utf-8", "replace") for key, value in (thing.get("data") or {}).items()
-        }
-        texts |= thing.get("stringData") or {}
-        key_id, secret = (texts.get(name, "").strip() for name in ("akId", "akSecret"))
-        if key_id and secret and key_id not in seen:
-            seen.add(key_id)
-            yield key_id, secret
 
 
 def _facts(cluster: Cluster, server: ApiServer, kubeconfig: Path, via: str) -> dict[str, Any]:

@@ -8,7 +8,8 @@ requests behind it. What is not modelled is said, never guessed. The runner's th
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,7 +17,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from osscluster.api.objects import ApiError
 from osscluster.volume import Syscalls, errno_name
-from ossvol.errors import ScenarioErrors, StepImpossible, UsageError
+from ossvol.claims import access_keys, bucket_names
+from ossvol.errors import ScenarioErrors, UsageError
 from ossvol.observation import request_line
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ _DRIVER = "ossplugin.csi.alibabacloud.com"
 _ENTRIES_SHOWN = 20
 _FILES_READ = 3
 _REQUESTS_SHOWN = 5
+_LOG_LINES = 10
 _PROBE = ".ossvol-repro"
 
 
@@ -96,7 +99,7 @@ class Report:
             ("Pods", [f"{name:40} {shown}" for name, shown in self.pods.items()]),
             ("Events", self.events),
             ("Mounts", self.mounts),
-            *((f"Log of {name}", text.splitlines()) for name, text in self.logs.items()),
+            *((f"Log of {name}", text.splitlines()[-_LOG_LINES:]) for name, text in self.logs.items()),
         )
         for title, lines in sections:
             if lines:
@@ -126,21 +129,27 @@ def reproduce(
     the Pods. Raises UsageError, ScenarioErrors for files that are wrong, EnvironmentMissing."""
     from osscluster.api.manifests import ManifestErrors, load
     from osscluster.engine import make_engine
+    from osscluster.kubelet import profile as kubernetes_releases
     from ossvol.environment import Environment
 
     try:
         manifests = load(files)
     except ManifestErrors as errors:
         raise ScenarioErrors(errors.problems) from errors
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read the manifests: {error}") from error
+    except OSError as error:
+        raise UsageError(f"cannot read {error.filename}: {error.strerror}") from error
     objects = [manifest.object for manifest in manifests.objects]
     warnings = [str(warning) for warning in manifests.warnings]
-    buckets = _buckets(objects)
+    buckets = bucket_names(objects)
     if not buckets:
         raise UsageError(
             f"{', '.join(map(str, files))}: no PersistentVolume or StorageClass of {_DRIVER} names a bucket"
         )
+    if kubernetes:
+        try:
+            kubernetes_releases.find(kubernetes)
+        except ValueError as error:
+            raise UsageError(f"--kubernetes: {error}") from error
     description = _given(given, buckets, objects, csi=csi, kubernetes=kubernetes)
     with (
         closing(make_engine(via, ossfs=ossfs or None)) as engine,
@@ -168,40 +177,9 @@ def _given(
         from ossvol.scenario.model import ClusterGiven
 
         update["cluster"] = (given.cluster or ClusterGiven()).model_copy(update=cluster)
-    if given.credentials.id is None and (found := _access_key(objects)):
+    if given.credentials.id is None and (found := next(access_keys(objects), None)):
         update["credentials"] = given.credentials.model_copy(update={"id": found[0], "access_key_secret": found[1]})
     return given.model_copy(update=update)
-
-
-def _attributes(objects: Sequence[KubeObject]) -> Iterator[Mapping[str, Any]]:
-    for thing in objects:
-        spec = thing.get("spec") or {}
-        if thing["kind"] == "PersistentVolume" and (spec.get("csi") or {}).get("driver") == _DRIVER:
-            yield spec["csi"].get("volumeAttributes") or {}
-        elif thing["kind"] == "StorageClass" and thing.get("provisioner") == _DRIVER:
-            yield thing.get("parameters") or {}
-
-
-def _buckets(objects: Sequence[KubeObject]) -> list[str]:
-    found = (str(attributes["bucket"]) for attributes in _attributes(objects) if attributes.get("bucket"))
-    return list(dict.fromkeys(found))
-
-
-def _access_key(objects: Sequence[KubeObject]) -> tuple[str, str] | None:
-    """The first key that the manifests name: it is taken to be good, unless the description says otherwise."""
-    import base64
-
-    for thing in objects:
-        if thing["kind"] == "Secret":
-            plain = dict(thing.get("stringData") or {})
-            for key, value in (thing.get("data") or {}).items():
-                plain.setdefault(key, base64.b64decode(value).decode("utf-8", "replace"))
-            if plain.get("akId") and plain.get("akSecret"):
-                return str(plain["akId"]).strip(), str(plain["akSecret"]).strip()
-    for attributes in _attributes(objects):
-        if attributes.get("akId") and attributes.get("akSecret"):
-            return str(attributes["akId"]), str(attributes["akSecret"])
-    return None
 
 
 def _observe(env: Environment, objects: Sequence[KubeObject], warnings: list[str], seconds: float) -> Report:
@@ -216,21 +194,28 @@ def _observe(env: Environment, objects: Sequence[KubeObject], warnings: list[str
     for pod in _pods(env):
         report.pods[_name(pod)] = _shown(pod)
         report.containers += _containers(env, pod)
-    for event in cluster.events():
-        about, count = event["involvedObject"], event.get("count", 1)
-        if event["type"] == "Warning":
-            times = f" (x{count})" if count > 1 else ""
-            report.events.append(
-                f"{about['kind'].lower()}/{about['name']}: {event['reason']}{times}: {event['message']}"
-            )
+    report.events += _warnings(cluster.events())
     for node in cluster.nodes.values():
         report.mounts += [f"{node.spec.name}: {line}" for line in node.host.mounts() if "ossfs" in line.fstype]
     for pod in cluster.api.list("Pod"):
-        if pod["metadata"]["name"].startswith("csi-fuse-"):
-            name = _name(pod)
-            if text := env.in_cluster.log(name):
-                report.logs[name] = text
+        if pod["metadata"]["name"].startswith("csi-fuse-") and (text := env.in_cluster.log(_name(pod))):
+            report.logs[_name(pod)] = text
     return report
+
+
+def _warnings(events: Sequence[KubeObject]) -> Iterator[str]:
+    """One line a reason of an object, with its last message: most come again and again."""
+    last: dict[tuple[str, str], str] = {}
+    counts: Counter[tuple[str, str]] = Counter()
+    for event in events:
+        if event["type"] == "Warning":
+            named = event["involvedObject"]
+            what = (f"{named['kind'].lower()}/{named['name']}", event["reason"])
+            counts[what] += event.get("count", 1)
+            last[what] = event["message"].removeprefix("(combined from similar events): ")
+    for (about, reason), message in last.items():
+        times = f" (x{counts[about, reason]})" if counts[about, reason] > 1 else ""
+        yield f"{about}: {reason}{times}: {message}"
 
 
 def _pods(env: Environment) -> list[KubeObject]:
@@ -255,9 +240,10 @@ def _containers(env: Environment, pod: KubeObject) -> Iterator[ContainerReport]:
         for mount in container.get("volumeMounts") or ():
             if mount["name"] not in claimed:
                 continue
+            metadata = pod["metadata"]
             try:
-                process = env.in_cluster.syscalls(f"{_name(pod)}/{container['name']}", None)
-            except StepImpossible:
+                process = env.in_cluster.cluster.container(metadata["name"], container["name"], metadata["namespace"])
+            except KeyError:
                 continue  # it does not run; the Pod's line says why
             yield _look(env, pod, container["name"], mount["mountPath"], process)
 

@@ -287,6 +287,13 @@ class _Names:
         versions = self.data.get("versions")
         if isinstance(versions, dict):
             self._version_range(versions.get("ossfs"), ("versions", "ossfs"))
+            releases = versions.get("csi")
+            for index, release in enumerate(releases if isinstance(releases, list) else ()):
+                self._release(release, ("versions", "csi", index), "csi")
+        cluster = self.given.get("cluster")
+        for key in ("csi", "kubernetes"):
+            if isinstance(cluster, dict) and key in cluster:
+                self._release(cluster[key], ("given", "cluster", key), key)
         for path, volume in self._given_volumes():
             self._version(volume.get("version"), (*path, "version"))
         opened = self._steps(("when",), set())
@@ -373,6 +380,16 @@ class _Names:
             hint = nearest(version, known_versions())
             self.report(path, "E106", f'unknown ossfs version "{version}"', hint=hint)
 
+    def _release(self, release: object, path: Path, of: str) -> None:
+        from osscluster.csi import profile as csi
+        from osscluster.kubelet import profile as kubernetes
+
+        if isinstance(release, str):
+            try:
+                (csi if of == "csi" else kubernetes).find(release)
+            except (LookupError, ValueError) as error:
+                self.report(path, "E106", str(error))
+
     def _version_range(self, text: object, path: Path) -> None:
         if not isinstance(text, str):
             return
@@ -424,6 +441,8 @@ class _Names:
         origin = self.given.get("origin")
         if verb in ("origin_put", "origin_delete") and not (isinstance(origin, dict) and "s3" in origin):
             self.report((*path, verb), "E116", f'"{verb}" needs an "origin" with "s3" under "given"', key=True)
+        if verb == "csi":
+            self._release(step.get("csi"), (*path, "csi"), "csi")
         if verb == "write" and "body" not in step and "size" not in step:
             self.report(path, "E112", 'missing key "body" (or "size")')
         if verb in ("mount", "remount") and isinstance(change := step.get(verb), dict):
