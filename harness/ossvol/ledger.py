@@ -2,6 +2,7 @@
 
     python -m ossvol.ledger                        writes docs/ledger.md
     python -m ossvol.ledger RESULTS.json ...       first records what `ossvol run --json` printed, of passed scenarios
+    ... --real RESULTS.json ...                    ... and what it printed with --ossfs, of a real binary
 
 `proven.yaml` holds what was recorded: a digest of the file and dates by engine. A file that has changed since is stale.
 Pure functions but for `main`; any thread.
@@ -137,8 +138,10 @@ def _by_cause(scenarios: Sequence[LoadedScenario]) -> dict[str, list[LoadedScena
     return found
 
 
-def record(known: Mapping[str, Proof], results: Sequence[Mapping[str, Any]], today: str) -> dict[str, Proof]:
-    """What is known after a run. results: those of `ossvol run --json`."""
+def record(
+    known: Mapping[str, Proof], results: Sequence[Mapping[str, Any]], today: str, *, real: bool = False
+) -> dict[str, Proof]:
+    """What is known after a run. results: those of `ossvol run --json`; real: it had --ossfs."""
     after = dict(known)
     for result in results:
         if result["status"] != "passed":
@@ -146,7 +149,7 @@ def record(known: Mapping[str, Proof], results: Sequence[Mapping[str, Any]], tod
         now = digest(Path(result["file"]))
         old = after.get(result["id"])
         dates = dict(old.dates) if old is not None and old.digest == now else {}
-        engine = f"ossfs {result['ossfs']}" if result.get("binary") else result["via"]
+        engine = f"ossfs {result['ossfs']}" if real else result["via"]
         after[result["id"]] = Proof(now, dict(sorted({**dates, engine: today}.items())))
     return dict(sorted(after.items()))
 
@@ -159,8 +162,12 @@ def main(arguments: Sequence[str]) -> None:
     scenarios = load_all(find_files(own_scenarios()))
     known = proofs()
     today = datetime.now(UTC).date().isoformat()
+    real = False
     for name in arguments:
-        known = record(known, json.loads(Path(name).read_text(encoding="utf-8"))["results"], today)
+        if name == "--real":
+            real = True
+            continue
+        known = record(known, json.loads(Path(name).read_text(encoding="utf-8"))["results"], today, real=real)
     faq = {one.id for one in scenarios if one.scenario.cause_id}
     known = {name: proof for name, proof in known.items() if name in faq}
     if arguments:

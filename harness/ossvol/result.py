@@ -67,8 +67,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One scenario on one engine. seconds: wall time. reason: why it was skipped, or which branches were.
-    binary: path of a real ossfs."""
+    """One scenario on one engine. seconds: wall time. reason: why it was skipped, or which branches were."""
 
     id: str
     title: str
@@ -85,7 +84,6 @@ class Result:
     reason: str = ""
     failures: tuple[Failure, ...] = field(default=())
     csi: str = ""
-    binary: str = ""
     error: str = ""  # a traceback: the tool itself went wrong, not the scenario
 
     def phase(self, phase: Phase) -> PhaseStatus:

@@ -201,7 +201,6 @@ class Runner:
             via=self.options.via,
             ossfs=version or self._binary_version or self.options.ossfs_version,
             csi=self._csi(loaded),
-            binary=self.options.ossfs,
             seconds=time.perf_counter() - started,
             symptom=progress.phases.get(Phase.SYMPTOM),
             remedy=progress.phases.get(Phase.REMEDY),

@@ -48,10 +48,10 @@ def test_a_cause_without_scenario_a_missing_control_and_a_stale_proof_are_compla
 def test_a_passed_run_is_recorded_by_engine_and_a_changed_file_starts_anew(tmp_path: Path) -> None:
     file = tmp_path / "a.yaml"
     file.write_text("scenario: a/b\n", encoding="utf-8")
-    result = {"id": "a/b", "status": "passed", "file": str(file), "via": "direct", "ossfs": "1.91.3", "binary": None}
+    result = {"id": "a/b", "status": "passed", "file": str(file), "via": "direct", "ossfs": "1.91.3"}
     once = record({}, [result, {**result, "id": "a/c", "status": "failed"}], "2026-01-01")
     assert once == {"a/b": Proof(digest(file), {"direct": "2026-01-01"})}
-    both = record(once, [{**result, "via": "kernel", "binary": "/usr/bin/ossfs"}], "2026-01-02")
+    both = record(once, [{**result, "via": "kernel"}], "2026-01-02", real=True)
     assert both["a/b"].dates == {"direct": "2026-01-01", "ossfs 1.91.3": "2026-01-02"}
     file.write_text("scenario: a/b  # changed\n", encoding="utf-8")
     assert record(both, [result], "2026-01-03")["a/b"].dates == {"direct": "2026-01-03"}

@@ -37,7 +37,6 @@ def _result(result: Result) -> dict[str, object]:
         "via": result.via,
         "ossfs": result.ossfs,
         "csi": result.csi or None,
-        "binary": result.binary or None,
         "file": result.file,
         "seconds": round(result.seconds, 3),
         "phases": {str(phase): _status(result, phase) for phase in Phase},
