@@ -18,12 +18,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from osscluster import mounting, mounttable
 from osscluster.dockerdriver import busybox_missing, engine_missing
 from osscluster.engine import KernelEngine
 from osscluster.errors import EnvironmentMissing
 from osscluster.host import ContainerMount, ContainerSpec
+from ossvol.result import Status
+from ossvol.runner import Runner, RunOptions
+from ossvol.scenario import loads
 
 TARGET = "/var/lib/kubelet/pods/0f4a/volumes/kubernetes.io~csi/pv-oss/mount"
 
@@ -232,3 +236,15 @@ def test_no_container_and_no_image_is_left_when_a_run_ends_or_is_killed(docker: 
     assert _eventually(lambda: not list((tmp_path / "state").glob("run-*")))
     assert docker.containers.list(all=True) == []
     assert {image.id for image in docker.images.list()} <= before
+
+
+@pytest.mark.parametrize("name", ["permission/subpath", "remount/delete-fuse-pod"])
+def test_a_scenario_of_the_faq_passes_on_docker_containers_too(docker: Any, name: str) -> None:
+    text = (Path(__file__).parents[3] / f"scenarios/faq/{name}.yaml").read_text(encoding="utf-8")
+    data = yaml.safe_load(text)
+    data["given"].setdefault("cluster", {})["containers"] = "docker"
+    scenario = loads(yaml.safe_dump(data, allow_unicode=True), f"{name}.yaml")
+    with Runner(RunOptions("kernel")) as runner:
+        result = runner.run(scenario)
+    assert result.status is Status.PASSED, result.reason or result.error or result.failures
+    assert result.remedy is Status.PASSED
