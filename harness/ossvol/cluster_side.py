@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from osscluster.cluster import Cluster, Node
+from osscluster.errors import EnvironmentMissing
 from osscluster.nodespec import NodeSpec, OssfsInstallation
 from osscluster.volume import Syscalls
 from ossvol.errors import StepImpossible
@@ -59,9 +60,19 @@ class ClusterSide:
             fixed=fixed,
         )
         if given.rrsa:
-            self.cluster.enable_rrsa()
+            self._enable_rrsa()
         self._directory = directory
         self._processes: dict[tuple[str, str], Any] = {}
+
+    def _enable_rrsa(self) -> None:
+        from osscloud.oidc import MissingDependency
+
+        try:
+            self.cluster.enable_rrsa()
+        except MissingDependency as missing:
+            self.close()
+            reason, _, remedy = str(missing).partition(": ")
+            raise EnvironmentMissing(reason, remedy) from missing
 
     def close(self) -> None:
         """Ends the cluster; safe to call twice."""
