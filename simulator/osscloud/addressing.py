@@ -134,8 +134,11 @@ def resolve(request: Request, config: Naming, cnames: Mapping[str, str]) -> Addr
     IP hosts, "localhost" and unknown hosts are addressed in path style, BUCKET.ENDPOINT in virtual-host style; a public
     endpoint addressed in path style is refused as the real service does.
 
-    Raises OssError SecondLevelDomainForbidden and InvalidBucketName."""
+    Raises OssError SecondLevelDomainForbidden, InvalidBucketName, and InvalidURI for a path that does not begin with
+    "/" (but "*", which asks about the service)."""
     path, query = split_target(request.target)
+    if not path.startswith("/") and path != "*":
+        raise OssError("InvalidURI")
     params = parse_query(query) if query else {}
     host = request.headers.get("host", "")
     if cnames:
@@ -148,10 +151,10 @@ def resolve(request: Request, config: Naming, cnames: Mapping[str, str]) -> Addr
     elif path_style:
         raw_bucket, _, raw_key = path[1:].partition("/")
         bucket, key = _decode(raw_bucket), _decode(raw_key)
-    elif path == "/":
+    elif path in ("/", "*"):
         key = ""
     else:
         raise OssError("SecondLevelDomainForbidden")
-    if bucket and not valid_bucket_name(bucket):
+    if (bucket or key) and not valid_bucket_name(bucket):
         raise OssError("InvalidBucketName", extras={"BucketName": bucket})
     return Address(bucket, key, params, path_style and bool(bucket), elsewhere)

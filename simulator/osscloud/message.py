@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-__all__ = ["Body", "Caller", "Deferred", "Request", "Response", "Transport"]
+__all__ = ["Body", "Caller", "Deferred", "Request", "Response", "Transport", "as_header"]
 
 
 class Blob(Protocol):
@@ -28,6 +28,11 @@ class Blob(Protocol):
 
 
 Body = bytes | bytearray | memoryview | Blob
+
+
+def as_header(text: str) -> str:
+    """A text that came decoded, from a query or a form, as the value of a header with the same bytes."""
+    return text if text.isascii() else text.encode("utf-8", "surrogateescape").decode("latin-1")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ nothing about what the text means. Pure; any thread.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -14,6 +15,11 @@ import yaml
 __all__ = ["Marks", "Path", "Problem", "compose"]
 
 Path = tuple[str | int, ...]
+
+MAX_DEPTH = 100
+"""Levels of mappings and sequences in a file; manifests of Pods have a dozen."""
+
+_LINE_END = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -69,6 +75,9 @@ class Marks:
 def compose(text: str, file: str, code: str) -> list[yaml.Node] | Problem:
     """The documents of a YAML text, or why it is none. Aliases are the nodes that they name."""
     try:
+        deep = _too_deep(text)
+        if deep is not None:
+            return Problem(file, deep[0] + 1, deep[1] + 1, code, f"nested more than {MAX_DEPTH} levels deep")
         loader = yaml.CSafeLoader(text)
         try:
             nodes: list[yaml.Node] = []
@@ -80,7 +89,7 @@ def compose(text: str, file: str, code: str) -> list[yaml.Node] | Problem:
             loader.dispose()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        line, column = (mark.line, mark.column) if mark else (0, 0)
+        line, column = _inside(text, mark) if mark else (0, 0)
         words = " ".join(part for part in (error.problem, error.context) if part)
         return Problem(file, line + 1, column + 1, code, f"not valid YAML: {words}")
     except yaml.reader.ReaderError as error:
@@ -88,3 +97,27 @@ def compose(text: str, file: str, code: str) -> list[yaml.Node] | Problem:
         line = before.count("\n")
         column = len(before) - (before.rfind("\n") + 1)
         return Problem(file, line + 1, column + 1, code, f"not valid YAML: {error.reason}")
+
+
+def _too_deep(text: str) -> tuple[int, int] | None:
+    """Line and column, from 0, where a text nests more than `MAX_DEPTH` levels.
+
+    Events come without recursion; nodes are made with it, in C, where nothing ends it but the end of the stack."""
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > MAX_DEPTH:
+                mark = event.start_mark
+                return (mark.line, mark.column) if mark else (0, 0)
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+    return None
+
+
+def _inside(text: str, mark: yaml.Mark) -> tuple[int, int]:
+    """A mark's line and column; the last line's end for one behind the end of the text."""
+    lines = _LINE_END.split(text)
+    if mark.line < len(lines):
+        return mark.line, mark.column
+    return len(lines) - 1, len(lines[-1])

@@ -29,7 +29,7 @@ def _etag(key: str, pieces: int) -> str:
 def append_object(call: Call) -> Response:
     """POST /key?append&position=N."""
     text = call.params.get("position", "")
-    if not text.isdecimal():
+    if not (text.isascii() and text.isdecimal() and len(text) < 19):
         raise invalid("position", text, "The append position is invalid.")
     position = int(text)
     body = bytes(call.request.body)

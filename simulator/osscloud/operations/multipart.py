@@ -97,7 +97,7 @@ def initiate_upload(call: Call) -> Response:
 
 def _part_number(call: Call) -> int:
     text = call.params.get("partNumber", "")
-    if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= MAX_PART_NUMBER):
+    if not (text.isascii() and text.isdecimal() and len(text) < 19 and 1 <= int(text) <= MAX_PART_NUMBER):
         raise invalid("partNumber", text, "Part number must be an integer between 1 and 10000, inclusive")
     return int(text)
 
@@ -158,7 +158,7 @@ def _listed_parts(call: Call, upload: Upload) -> list[Part]:
     for element in children(root, "Part"):
         text = (child_text(element, "PartNumber") or "").strip()
         etag = (child_text(element, "ETag") or "").strip().strip('"').upper()
-        if not text.isdecimal() or not etag:
+        if not (text.isascii() and text.isdecimal() and len(text) < 19 and etag):
             raise OssError("MalformedXML", ec="0042-00000205")
         number = int(text)
         if number <= last:

@@ -16,7 +16,7 @@ from urllib.parse import quote, urlencode
 from osscloud.blob import content_md5
 from osscloud.encryption import encryption_headers
 from osscloud.errors import OssError
-from osscloud.message import Response
+from osscloud.message import Response, as_header
 from osscloud.operations.call import Call
 from osscloud.operations.digest import check_body
 from osscloud.operations.metadata import (
@@ -226,7 +226,7 @@ def post_object(call: Call) -> Response:
 def _latin(fields: Mapping[str, str]) -> dict[str, str]:
     """Fields as headers: their bytes shown as latin-1."""
     return {
-        name: value.encode("utf-8", "surrogateescape").decode("latin-1")
+        name: as_header(value)
         for name, value in fields.items()
         if name not in ("policy", "signature", "key", "content-md5")
     }

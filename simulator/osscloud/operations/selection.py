@@ -27,7 +27,7 @@ __all__ = [
 
 _VERSION_ID = re.compile(r"null|CAEQ[0-9A-Za-z_*=-]{16,100}")
 _CONDITIONS = frozenset({"if-match", "if-unmodified-since", "if-none-match", "if-modified-since"})
-_RANGE = re.compile(r"\s*(\d*)\s*-\s*(\d*)\s*")
+_RANGE = re.compile(r"\s*(\d{0,18})\s*-\s*(\d{0,18})\s*", re.ASCII)
 
 
 class NotModified(Exception):

@@ -14,6 +14,7 @@ as long as they look at it; any thread.
 from __future__ import annotations
 
 import json
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -49,6 +50,7 @@ __all__ = ["Summary", "load", "save"]
 
 _KIND = "ossvol snapshot"
 _FORMAT = 1
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _HEADER, _ACCOUNTS, _BUCKETS, _BODIES = "header.json", "accounts.jsonl", "buckets.jsonl", "bodies"
 
 
@@ -139,6 +141,10 @@ class _Loaded:
     summary: Summary = field(default_factory=Summary)
 
 
+# What zipfile raises for a damaged archive, and the records for what they cannot hold.
+_DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, RuntimeError, ValueError, TypeError)
+
+
 def load(cloud: Cloud, file: BinaryIO, name: str = "the snapshot") -> Summary:
     """Puts the state that a file holds in the place of the cloud's. An `AdjustableClock` is moved ahead to where it was
     when the snapshot was made; time never goes back. name: of the file, for errors.
@@ -152,7 +158,7 @@ def load(cloud: Cloud, file: BinaryIO, name: str = "the snapshot") -> Summary:
         raise StateError(
             f"{name} has format {error}, which a newer release wrote; this one reads up to {_FORMAT}: upgrade"
         ) from error
-    except (zipfile.BadZipFile, zlib.error, CodecError, EOFError, OSError, UnicodeError, NotImplementedError) as error:
+    except _DAMAGE as error:
         raise StateError(f"{name} is damaged ({error}): use another copy; nothing was changed") from error
     store = cloud.store
     with store.lock:
@@ -186,6 +192,8 @@ def _read(store: Store, accounts: Accounts, file: BinaryIO) -> _Loaded:
     with zipfile.ZipFile(file) as archive:
         if archive.namelist() != [_HEADER, _ACCOUNTS, _BUCKETS, _BODIES]:
             raise _Foreign("it has other members than a snapshot")
+        if any(member.compress_type not in _METHODS for member in archive.infolist()):
+            raise CodecError("its members are compressed in another way")
         loaded = _Loaded()
         _read_header(loaded, archive.read(_HEADER))
         known = account_tables(accounts).keys()

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from urllib.parse import quote, unquote_to_bytes
 
 from osscloud.addressing import Address, split_target
-from osscloud.message import Request
+from osscloud.message import Request, as_header
 from osscloud.signing.v4 import canonical_query
 
 __all__ = ["ALGORITHM", "canonical_request_v4", "signing_key_v4", "string_to_sign_v2", "string_to_sign_v4"]
@@ -38,7 +38,8 @@ def string_to_sign_v2(request: Request, address: Address, date: str) -> bytes:
     Parameters named x-amz-... count as the headers that a client of a signed URL cannot send."""
     headers = request.headers
     if any(name.startswith("x-amz-") for name in address.params):
-        headers = {**headers, **{k: v for k, v in address.params.items() if k.startswith("x-amz-")}}
+        own = {as_header(k): as_header(v) for k, v in address.params.items() if k.startswith("x-amz-")}
+        headers = {**headers, **own}
     lines = [request.method, headers.get("content-md5", ""), headers.get("content-type", ""), date]
     lines += [f"{name}:{headers[name].strip()}" for name in sorted(n for n in headers if n.startswith("x-amz-"))]
     head = "\n".join(lines).encode("latin-1") + b"\n"

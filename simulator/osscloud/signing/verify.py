@@ -22,7 +22,7 @@ from osscloud.accounts import AccessKey, Accounts, Session
 from osscloud.addressing import Address
 from osscloud.clock import Clock
 from osscloud.errors import OssError
-from osscloud.message import Request
+from osscloud.message import Request, as_header
 from osscloud.signing import aws, v1, v2, v4
 
 __all__ = ["ANONYMOUS", "Identity", "Limits", "authenticate", "authenticate_form", "speaks_s3"]
@@ -154,7 +154,7 @@ def _invalid_parameter(name: str, value: str, message: str, ec: str = "") -> NoR
     raise OssError("InvalidArgument", message, ec=ec, extras={"ArgumentName": name, "ArgumentValue": value})
 
 
-_ISO_BASIC = re.compile(r"(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z")
+_ISO_BASIC = re.compile(r"(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z", re.ASCII)
 
 
 @functools.lru_cache(maxsize=256)
@@ -179,6 +179,11 @@ def _parse_date(text: str) -> int | None:
         return calendar.timegm(parsedate_to_datetime(text).utctimetuple())
     except (ValueError, TypeError, OverflowError):
         return None
+
+
+def _whole(text: str) -> int | None:
+    """A number of seconds in digits; None for anything else, and for one that no machine counts to."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
 
 
 def _xml_time(seconds: float) -> str:
@@ -319,11 +324,12 @@ class _Check:
                 "AccessDenied",
                 "Query-string authentication requires the Signature, Expires and OSSAccessKeyId parameters",
             )
-        if not (expires.isascii() and expires.isdigit()):
+        until = _whole(expires)
+        if until is None:
             message = "Invalid date (should be seconds since epoch)."
             raise OssError("AccessDenied", message, ec="0002-00000070", extras={"Expires": expires})
-        if self.now > int(expires):
-            self.expired(_xml_time(min(int(expires), 1 << 40)))
+        if self.now > until:
+            self.expired(_xml_time(until))
         key = self.key(access_key_id)
         self.v1_signature(key, signature, expires)
         return self.identity(key, "V1", in_url=True)
@@ -357,7 +363,7 @@ class _Check:
     def aws4_form(self, fields: Mapping[str, str], policy: str) -> Identity:
         if fields["x-amz-algorithm"] != aws.ALGORITHM:
             _invalid_parameter("x-amz-algorithm", fields["x-amz-algorithm"], "The signature version is not supported.")
-        scope = fields.get("x-amz-credential", "").rsplit("/", 4)
+        scope = as_header(fields.get("x-amz-credential", "")).rsplit("/", 4)
         if len(scope) != 5 or not all(scope) or scope[3:] != ["s3", aws.TERMINATOR]:
             _invalid_parameter("x-amz-credential", "/".join(scope), "The credential is invalid.", "0002-00000413")
         timestamp = fields.get("x-amz-date", "")
@@ -404,13 +410,14 @@ class _Check:
         access_key_id, expires, signature = (self.params.get(name) for name in names)
         if access_key_id is None or expires is None or signature is None:
             raise OssError("AccessDenied", f"Query-string authentication requires the {', '.join(names)} parameters")
-        if not (expires.isascii() and expires.isdigit()):
+        until = _whole(expires)
+        if until is None:
             message = "Invalid date (should be seconds since epoch)."
             raise OssError("AccessDenied", message, extras={"Expires": expires})
-        if self.now > int(expires):
-            self.expired(_xml_time(min(int(expires), 1 << 40)))
+        if self.now > until:
+            self.expired(_xml_time(until))
         key = self.key(access_key_id)
-        self.v2_signature(key, signature, self.params.get("x-oss-additional-headers", ""), expires)
+        self.v2_signature(key, signature, as_header(self.params.get("x-oss-additional-headers", "")), expires)
         return self.identity(key, "V2", in_url=True)
 
     def v2_signature(self, key: AccessKey, signature: str, additional: str, date: str) -> None:
@@ -471,15 +478,17 @@ class _Check:
             _invalid_parameter("x-oss-credential", credential, message, "0002-00000228")
         if product != "oss":
             _invalid_parameter("x-oss-credential", credential, "The signing product in credential is invalid.")
-        if not (expires.isascii() and expires.isdigit()) or not 1 <= int(expires) <= MAX_URL_SECONDS:
+        seconds = _whole(expires)
+        if seconds is None or not 1 <= seconds <= MAX_URL_SECONDS:
             message = f"The validity period must be 1 to {MAX_URL_SECONDS} seconds."
             _invalid_parameter("x-oss-expires", expires, message, "0002-00000232")
-        if self.now > start + int(expires):
-            self.expired(_xml_time(start + int(expires)))
+        if self.now > start + seconds:
+            self.expired(_xml_time(start + seconds))
         if start - self.now > self.config.max_skew_seconds:
             self.fresh(start)
         key = self.key(access_key_id)
-        self.v4_signature(key, signature, params.get("x-oss-additional-headers", ""), timestamp, region)
+        additional = as_header(params.get("x-oss-additional-headers", ""))
+        self.v4_signature(key, signature, additional, timestamp, region)
         return self.identity(key, "V4", in_url=True)
 
     def v4_signature(self, key: AccessKey, signature: str, additional: str, timestamp: str, region: str) -> None:
@@ -518,7 +527,7 @@ class _Check:
     def aws4_url(self) -> Identity:
         params = self.params
         names = ("Algorithm", "Credential", "Date", "Expires", "SignedHeaders", "Signature")
-        values = [params.get("X-Amz-" + name, "") for name in names]
+        values = [as_header(params.get("X-Amz-" + name, "")) for name in names]
         algorithm, credential, timestamp, expires, signed, signature = values
         if not all(values):
             missing = " and ".join(f"X-Amz-{n}" for n, v in zip(names, values, strict=True) if not v)
@@ -531,11 +540,12 @@ class _Check:
         start = _parse_iso(timestamp)
         if start is None:
             _invalid_parameter("X-Amz-Date", timestamp, "The date is invalid.", "0002-00000415")
-        if not (expires.isascii() and expires.isdigit()) or not 1 <= int(expires) <= MAX_URL_SECONDS:
+        seconds = _whole(expires)
+        if seconds is None or not 1 <= seconds <= MAX_URL_SECONDS:
             message = f"The validity period must be 1 to {MAX_URL_SECONDS} seconds."
             _invalid_parameter("X-Amz-Expires", expires, message)
-        if self.now > start + int(expires):
-            self.expired(_xml_time(start + int(expires)), ec="0002-00000418")
+        if self.now > start + seconds:
+            self.expired(_xml_time(start + seconds), ec="0002-00000418")
         if start - self.now > self.config.max_skew_seconds:
             self.fresh(start)
         key = self.key(scope[0])
@@ -585,11 +595,12 @@ class _Check:
                 "Query-string authentication requires the Signature, Expires and AWSAccessKeyId parameters",
                 ec="0002-00000301" if expires is None else "",
             )
-        if not (expires.isascii() and expires.isdigit()):
+        until = _whole(expires)
+        if until is None:
             message = "Invalid date (should be seconds since epoch)."
             raise OssError("AccessDenied", message, extras={"Expires": expires})
-        if self.now > int(expires):
-            self.expired(_xml_time(min(int(expires), 1 << 40)))
+        if self.now > until:
+            self.expired(_xml_time(until))
         key = self.key(access_key_id)
         self.aws2_signature(key, signature, expires)
         return self.identity(key, "AWS2", in_url=True)

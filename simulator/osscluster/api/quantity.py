@@ -12,7 +12,7 @@ from decimal import Decimal, InvalidOperation
 
 __all__ = ["Quantity", "QuantityError"]
 
-_FORM = re.compile(r"(?P<number>[+-]?(?:\d+\.?\d*|\.\d+))(?P<suffix>[KMGTPE]i|[numkMGTPE]|[eE][+-]?\d+)?")
+_FORM = re.compile(r"(?P<number>[+-]?(?:\d+\.?\d*|\.\d+))(?P<suffix>[KMGTPE]i|[numkMGTPE]|[eE][+-]?\d+)?", re.ASCII)
 
 _SUFFIXES: Mapping[str, Decimal] = {
     **{f"{letter}i": Decimal(1024) ** (power + 1) for power, letter in enumerate("KMGTPE")},
@@ -21,6 +21,9 @@ _SUFFIXES: Mapping[str, Decimal] = {
     "u": Decimal("0.000001"),
     "n": Decimal("0.000000001"),
 }
+
+
+_MOST = Decimal(2**63 - 1)
 
 
 class QuantityError(ValueError):
@@ -35,7 +38,7 @@ class Quantity:
 
     @classmethod
     def parse(cls, text: str) -> Quantity:
-        """Raises QuantityError."""
+        """Raises QuantityError. What is larger than 2^63-1 is that much ("capped", source: the documentation there)."""
         found = _FORM.fullmatch(text)
         if found is None:
             raise QuantityError(
@@ -44,7 +47,9 @@ class Quantity:
         suffix = found["suffix"] or ""
         try:
             if suffix[:1] in ("e", "E") and len(suffix) > 1:
-                return cls(Decimal(found["number"] + suffix))
-            return cls(Decimal(found["number"]) * _SUFFIXES.get(suffix, Decimal(1)))
+                value = Decimal(found["number"] + suffix)
+            else:
+                value = Decimal(found["number"]) * _SUFFIXES.get(suffix, Decimal(1))
+            return cls(max(-_MOST, min(value, _MOST)))
         except InvalidOperation as error:
             raise QuantityError("unable to parse quantity's suffix") from error
