@@ -15,10 +15,8 @@ from ossvol.scenario.base import (
     EntryExpect,
     EventExpect,
     Expect,
-    FilePath,
     FileStep,
     FrozenModel,
-    Handle,
     HolderExpect,
     ObjectExpect,
     PodExpect,
@@ -45,14 +43,71 @@ from ossvol.scenario.cluster_model import (
     UpdatedbStep,
     WaitStep,
 )
-from ossvol.scenario.values import BucketPolicy, Mode, Operation, RamPolicy
+from ossvol.scenario.hosting_model import BUCKET_NAME, LOOPBACK_URL, MirrorSpec, RoutingRuleSpec, WebsiteSpec
+from ossvol.scenario.step_model import (
+    AdvanceStep,
+    AppendStep,
+    ChmodStep,
+    ChownStep,
+    Client,
+    CloseStep,
+    DeleteStep,
+    DisableKeyStep,
+    FaultSpec,
+    FaultStep,
+    FsyncStep,
+    GetxattrStep,
+    HeadStep,
+    KillStep,
+    LinkStep,
+    ListStep,
+    LogQuery,
+    LogStep,
+    LsStep,
+    LstatStep,
+    MirrorStep,
+    MkdirStep,
+    MountChange,
+    MountStep,
+    OpenStep,
+    OriginDeleteStep,
+    OriginPutStep,
+    PutStep,
+    ReadlinkStep,
+    ReadStep,
+    RemountStep,
+    RemovexattrStep,
+    RenameStep,
+    RestoreStep,
+    RmdirStep,
+    RotateKeyStep,
+    ScanStep,
+    ServerStep,
+    SetxattrStep,
+    StatfsStep,
+    StatStep,
+    SymlinkStep,
+    TruncateStep,
+    UnlinkStep,
+    UnmountStep,
+    UtimeStep,
+    VersioningStep,
+    WebsiteStep,
+    WriteStep,
+)
+from ossvol.scenario.values import BucketPolicy, Mode, RamPolicy
 
 __all__ = [
     "STEP_MODELS",
+    "AdvanceStep",
     "Alternative",
+    "AppendStep",
     "ApplyStep",
     "BucketSpec",
     "CheckStep",
+    "ChmodStep",
+    "ChownStep",
+    "CloseStep",
     "ClusterGiven",
     "ClusterStep",
     "ContainerSpec",
@@ -61,429 +116,83 @@ __all__ = [
     "CredentialsSpec",
     "CsiStep",
     "DeleteResourceStep",
+    "DeleteStep",
+    "DisableKeyStep",
     "EntryExpect",
     "EventExpect",
     "Expect",
+    "FaultSpec",
+    "FaultStep",
     "FileStep",
+    "FsyncStep",
+    "GetxattrStep",
     "Given",
+    "HeadStep",
     "HolderExpect",
     "InstallStep",
+    "KillStep",
+    "LinkStep",
+    "ListStep",
+    "LogQuery",
+    "LogStep",
+    "LsStep",
+    "LstatStep",
     "Manifests",
     "MirrorSpec",
+    "MirrorStep",
+    "MkdirStep",
+    "MountChange",
+    "MountStep",
     "NodeGiven",
     "ObjectExpect",
     "ObjectSpec",
+    "OpenStep",
+    "OriginDeleteStep",
+    "OriginPutStep",
     "OriginSpec",
     "PodExpect",
+    "PutStep",
     "RamStep",
+    "ReadStep",
+    "ReadlinkStep",
     "RecordExpect",
+    "RemountStep",
+    "RemovexattrStep",
+    "RenameStep",
     "ResourceExpect",
     "RestartStep",
+    "RestoreStep",
+    "RmdirStep",
+    "RotateKeyStep",
     "RoutingRuleSpec",
     "RunStep",
     "ScaleStep",
+    "ScanStep",
     "Scenario",
+    "ServerStep",
+    "SetxattrStep",
+    "StatStep",
+    "StatfsStep",
     "Step",
     "StepModel",
+    "SymlinkStep",
+    "TruncateStep",
+    "UnlinkStep",
+    "UnmountStep",
     "UpdatedbStep",
+    "UtimeStep",
+    "VersioningStep",
     "VolumeGiven",
     "WaitStep",
     "WebsiteSpec",
+    "WebsiteStep",
+    "WriteStep",
 ]
 
 Via = Literal["kernel", "direct"]
-Client = Literal["console", "ossutil", "sdk", "ossfs"]
-
-
-# --- websites and mirrors ---------------------------------------------------------------------------------------------
-
-_BUCKET_NAME = r"^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$"
-_LOOPBACK_URL = r"^https?://(127\.\d+\.\d+\.\d+|localhost|\[::1\])(:\d+)?/([^?#]*/)?$"
-
-
-class RoutingRuleSpec(FrozenModel):
-    """A RoutingRule that leads elsewhere. The condition: prefix, suffix, error_code (what the request would be answered
-    otherwise). status: HttpRedirectCode."""
-
-    prefix: str | None = None
-    suffix: str | None = None
-    error_code: int | None = Field(None, ge=400, le=599)
-    redirect: Literal["External", "AliCDN", "Internal"] = "External"
-    status: Literal[301, 302, 307] = 301
-    protocol: Literal["http", "https"] | None = None
-    host: str | None = None
-    replace_key_with: str | None = None
-    replace_prefix_with: str | None = None
-    pass_query: bool = False
-
-
-class WebsiteSpec(FrozenModel):
-    """Static website hosting. index: Suffix of the index document; error: Key of the error document."""
-
-    index: str | None = None
-    support_sub_dir: bool = False
-    type: Literal[0, 1, 2] = 0
-    error: str | None = None
-    error_status: Literal[200, 404] = 404
-    rules: list[RoutingRuleSpec] = []
-
-
-class MirrorSpec(FrozenModel):
-    """A rule that fetches what is missing (404) from an origin. prefix: only keys that start so; replace_prefix_with:
-    what they start with at the origin. url: of the origin, when it is not the one under given."""
-
-    prefix: str = ""
-    replace_prefix_with: str | None = None
-    url: str | None = Field(None, pattern=_LOOPBACK_URL)
-    follow_redirect: bool = True
-    pass_query: bool = False
-    allow_head: bool = False
-    proxy_pass: bool = False
 
 
 # --- steps ----------------------------------------------------------------------------------------------------------
-
-
-class StatStep(FileStep):
-    verb = "stat"
-    stat: FilePath
-
-
-class LstatStep(FileStep):
-    verb = "lstat"
-    lstat: FilePath
-
-
-class StatfsStep(FileStep):
-    """Expect size: the total size in bytes that df shows."""
-
-    verb = "statfs"
-    statfs: FilePath
-
-
-class LsStep(FileStep):
-    """long: as ls -l does it, the listing and then lstat of each name."""
-
-    verb = "ls"
-    ls: FilePath
-    long: bool = False
-
-
-class ReadStep(FileStep):
-    """A path is opened, read to its end and closed; a handle is read where it stands. offset: pread from there."""
-
-    verb = "read"
-    read: FilePath
-    size: int | None = Field(None, ge=0)
-    offset: int | None = Field(None, ge=0)
-
-
-class WriteStep(FileStep):
-    """A path is created or truncated, written and closed, as the shell's > does; with offset it is neither truncated
-    nor created. size: that many bytes of a fixed pattern instead of body."""
-
-    verb = "write"
-    write: FilePath
-    body: str | None = None
-    size: int | None = Field(None, ge=0)
-    offset: int | None = Field(None, ge=0)
-    mode: Mode | None = None
-
-
-class OpenStep(FileStep):
-    """flags: r, w, a, x as fopen(3) has them, with + for reading and writing. handle: the name for "@name" later."""
-
-    verb = "open"
-    open: FilePath
-    handle: Handle
-    flags: Literal["r", "r+", "w", "w+", "a", "a+", "x", "x+"] = "r"
-    mode: Mode | None = None
-
-
-class AppendStep(FileStep):
-    verb = "append"
-    append: FilePath
-    body: str
-
-
-class TruncateStep(FileStep):
-    verb = "truncate"
-    truncate: FilePath
-    size: int = Field(ge=0)
-
-
-class FsyncStep(FileStep):
-    verb = "fsync"
-    fsync: FilePath
-
-
-class CloseStep(FileStep):
-    verb = "close"
-    close: FilePath
-
-
-class LinkStep(FileStep):
-    verb = "link"
-    link: FilePath
-    to: str
-
-
-class SymlinkStep(FileStep):
-    verb = "symlink"
-    symlink: FilePath
-    target: str
-
-
-class ReadlinkStep(FileStep):
-    verb = "readlink"
-    readlink: FilePath
-
-
-class RenameStep(FileStep):
-    verb = "rename"
-    rename: FilePath
-    to: str
-
-
-class UnlinkStep(FileStep):
-    verb = "unlink"
-    unlink: FilePath
-
-
-class MkdirStep(FileStep):
-    verb = "mkdir"
-    mkdir: FilePath
-    mode: Mode | None = None
-
-
-class RmdirStep(FileStep):
-    verb = "rmdir"
-    rmdir: FilePath
-
-
-class ChmodStep(FileStep):
-    verb = "chmod"
-    chmod: FilePath
-    mode: Mode
-
-
-class ChownStep(FileStep):
-    """uid or gid left out: unchanged."""
-
-    verb = "chown"
-    chown: FilePath
-    uid: int = -1
-    gid: int = -1
-
-
-class UtimeStep(FileStep):
-    """Seconds since 1970."""
-
-    verb = "utime"
-    utime: FilePath
-    mtime: float
-    atime: float | None = None
-
-
-class SetxattrStep(FileStep):
-    verb = "setxattr"
-    setxattr: FilePath
-    name: str
-    value: str
-
-
-class GetxattrStep(FileStep):
-    verb = "getxattr"
-    getxattr: FilePath
-    name: str
-
-
-class RemovexattrStep(FileStep):
-    verb = "removexattr"
-    removexattr: FilePath
-    name: str
-
-
-class ScanStep(FileStep):
-    """Walks the whole mount below the path, as updatedb or a virus scanner does: every directory is read and every name
-    is looked up. command: the name of the process."""
-
-    verb = "scan"
-    scan: FilePath
-    command: str = Field("updatedb", pattern=r"^[A-Za-z0-9_.-]{1,15}$")
-
-
-class MountChange(FrozenModel):
-    """What differs from the volume under given; a key left out stays."""
-
-    path: str | None = None
-    options: str | None = None
-    version: str | None = Field(None, description="ossfs release.")
-    fixed: bool | None = Field(None, description="true: the simulated release without its defects.")
-    mime_types: str | None = None
-
-
-class MountStep(StepModel):
-    verb = "mount"
-    mount: MountChange | None
-
-
-class RemountStep(StepModel):
-    """Unmounts and mounts again: a new ossfs process with the options and the access key of now."""
-
-    verb = "remount"
-    remount: MountChange | None
-
-
-class UnmountStep(StepModel):
-    verb = "unmount"
-    unmount: None
-
-
-class KillStep(StepModel):
-    """SIGKILL to the ossfs process."""
-
-    verb = "kill"
-    kill: None
-
-
-class ServerStep(StepModel):
-    """What another client does to the bucket."""
-
-
-class PutStep(ServerStep):
-    verb = "put"
-    put: str = Field(description="Key of the object.")
-    body: str | None = None
-    size: int | None = Field(None, ge=0)
-    via: Client = "sdk"
-    content_type: str | None = None
-    meta: dict[str, str] = {}
-    storage_class: StorageClass = "Standard"
-
-
-class HeadStep(ServerStep):
-    """HeadObject by an SDK; errno ENOENT: 404, EPERM: 403."""
-
-    verb = "head"
-    head: str
-
-
-class ListStep(ServerStep):
-    """Every page of ListObjectsV2 by an SDK. Expect entries: the keys."""
-
-    verb = "list"
-    list: str = Field(description='Prefix; "" lists the bucket.')
-
-
-class DeleteStep(ServerStep):
-    verb = "delete"
-    delete: str
-
-
-class RestoreStep(ServerStep):
-    """RestoreObject by an SDK: a frozen object can be read for a day, once it has thawed."""
-
-    verb = "restore"
-    restore: str
-
-
-class LogQuery(FrozenModel):
-    """Which records of the access log; user_agent: how it begins; object: its key."""
-
-    operation: Operation | None = None
-    object: str | None = None
-    user_agent: str | None = None
-    client_ip: str | None = None
-    http_status: int | None = None
-    error_code: str | None = None
-
-
-class LogStep(ServerStep):
-    """A query of the access log, everything since the start. Expect records."""
-
-    verb = "log"
-    log: LogQuery
-
-
-class RotateKeyStep(ServerStep):
-    """Creates a new access key, disables the one in use and writes the new one to the password file (the Secret)."""
-
-    verb = "rotate_key"
-    rotate_key: None
-
-
-class DisableKeyStep(ServerStep):
-    """Disables the access key in use."""
-
-    verb = "disable_key"
-    disable_key: None
-
-
-class VersioningStep(ServerStep):
-    verb = "versioning"
-    versioning: Literal["Enabled", "Suspended"]
-
-
-class WebsiteStep(ServerStep):
-    """Sets the bucket's static website hosting; without a value it is turned off. A mirror stays."""
-
-    verb = "website"
-    website: WebsiteSpec | None
-
-
-class MirrorStep(ServerStep):
-    """Sets the bucket's mirror rule; without a value it is removed. A website stays."""
-
-    verb = "mirror"
-    mirror: MirrorSpec | None
-
-
-class OriginPutStep(ServerStep):
-    """Writes an object at the S3 origin under given; the value is the key there."""
-
-    verb = "origin_put"
-    origin_put: str = Field(min_length=1)
-    body: str | None = None
-    size: int | None = Field(None, ge=0)
-    content_type: str | None = None
-    acl: Literal["public-read", "private"] = "public-read"
-
-
-class OriginDeleteStep(ServerStep):
-    verb = "origin_delete"
-    origin_delete: str = Field(min_length=1)
-
-
-class AdvanceStep(StepModel):
-    """Moves the time of the cloud and of every mount ahead, in seconds."""
-
-    verb = "advance"
-    advance: float = Field(ge=0)
-
-
-class FaultSpec(FrozenModel):
-    """The first `count` calls of `operation` on keys like `key` (* and ?) go wrong. answer: with status and code;
-    throttle: 503 with the code that OSS has for it; latency: `seconds` slower; stall: `seconds` of silence before the
-    answer; truncate: the body ends early; crc: the answer's CRC-64 is wrong; reset: the connection breaks; refuse:
-    nothing listens, with `seconds` for that long and at once when the operation is total and the key *; blackhole:
-    likewise, but nothing answers."""
-
-    operation: Operation
-    key: str = "*"
-    count: int = Field(1, ge=1)
-    action: Literal["answer", "throttle", "latency", "stall", "truncate", "crc", "reset", "refuse", "blackhole"] = (
-        "answer"
-    )
-    status: int = Field(503, ge=100, le=599)
-    code: str = "ServiceUnavailable"
-    seconds: float = Field(0.0, ge=0)
-
-
-class FaultStep(ServerStep):
-    verb = "fault"
-    fault: FaultSpec
-
 
 _MODELS: tuple[type[StepModel], ...] = (
     StatStep, LstatStep, StatfsStep, LsStep, ReadStep, WriteStep, OpenStep, AppendStep, TruncateStep, FsyncStep,
@@ -573,7 +282,7 @@ Steps = Annotated[list[Step], Field(min_length=1)]
 
 
 class BucketSpec(FrozenModel):
-    name: str = Field("demo", pattern=_BUCKET_NAME)
+    name: str = Field("demo", pattern=BUCKET_NAME)
     versioning: Literal["Enabled", "Suspended"] | None = None
     website: WebsiteSpec | None = None
     mirror: MirrorSpec | None = None
@@ -611,7 +320,7 @@ class OriginObjectSpec(FrozenModel):
 class S3OriginSpec(FrozenModel):
     """A bucket of an S3 server: moto, which is started for the run, or a LocalStack that runs already."""
 
-    bucket: str = Field("origin", pattern=_BUCKET_NAME)
+    bucket: str = Field("origin", pattern=BUCKET_NAME)
     objects: list[OriginObjectSpec] = []
     server: Literal["moto", "localstack"] = "moto"
 
@@ -620,7 +329,7 @@ class OriginSpec(FrozenModel):
     """Where mirror rules fetch from: an S3 server, or whatever listens at a loopback URL."""
 
     s3: S3OriginSpec | None = None
-    url: str | None = Field(None, pattern=_LOOPBACK_URL)
+    url: str | None = Field(None, pattern=LOOPBACK_URL)
 
 
 class CredentialsSpec(FrozenModel):
