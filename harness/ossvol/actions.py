@@ -207,7 +207,7 @@ def _(step: model.OpenStep, env: Environment, seen: Observation) -> None:
         raise StepImpossible(f'the handle "{step.handle}" is open already')
     process = _process(env, step)
     fd = process.open(step.open, _FLAGS[step.flags], step.mode if step.mode is not None else 0o666)
-    volume = env.pick(step.volume).name if env.volumes else ""
+    volume = env.pick(step.volume).name if env.cluster is None else step.volume or ""
     env.handles[step.handle] = Handle(process, fd, volume, step.container)
 
 
@@ -320,10 +320,10 @@ def _(step: model.UnmountStep, env: Environment, seen: Observation) -> None:
 
 @perform.register
 def _(step: model.KillStep, env: Environment, seen: Observation) -> None:
-    if env.volumes:
-        env.mounted(step.volume).kill()
-    else:
+    if env.cluster is not None and step.volume not in env.volumes:
         env.in_cluster.kill_ossfs(step.volume or "")
+    else:
+        env.mounted(step.volume).kill()
 
 
 # --- the server, and everybody else ---------------------------------------------------------------------------------

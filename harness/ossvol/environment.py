@@ -361,7 +361,7 @@ class Environment:
 
     def syscalls(self, volume: str | None, container: str, *, command: str = "") -> Syscalls:
         """The process of a container on a volume; `command`: a process of another name with the same identity."""
-        if self._cluster is not None and container not in self.given.containers and not self.volumes:
+        if self._cluster is not None and volume not in self.volumes:
             return self._cluster.syscalls(container, volume)
         spec = self._containers[container]
         process = self.mounted(volume).container(

@@ -337,6 +337,9 @@ class _Names:
             self.report(("remedies",), "E116", 'either "remedy" and "resolved", or "remedies"', key=True)
         if has("via") and not has("via_reason"):
             self.report(("via",), "E116", '"via" needs "via_reason": why the other way is impossible', key=True)
+        if self.has_cluster and self.has_volume:
+            text = 'beside a cluster a volume needs a name, for "in": write "volumes"'
+            self.report(("given", "volume"), "E116", text, key=True)
         if self.has_volume and "volumes" in self.given:
             self.report(("given", "volumes"), "E116", 'either "volume" or "volumes"', key=True)
 
@@ -432,7 +435,7 @@ class _Names:
             text = f'"{verb}" needs a cluster: add "manifests" or "cluster" to "given"'
             self.report((*path, verb), "E116", text, key=True)
         elsewhere = issubclass(step_model, model.ServerStep | model.ClusterStep) or verb == "advance"
-        if not elsewhere and not self._in_pods():
+        if not elsewhere and not self._of_pods(step):
             self._volume(step, path)
         if verb in ("write", "put", "origin_put"):
             self._body_or_size(step, path)
@@ -453,9 +456,10 @@ class _Names:
         if verb == "close" and isinstance(closed, str) and not closed.startswith("@"):
             self.report((*path, "close"), "E108", f'close takes a handle: "@{closed}"')
 
-    def _in_pods(self) -> bool:
-        """Whether steps are those of Pods: who there is, only the run can tell."""
-        return self.has_cluster and not self.volumes and not self.has_volume
+    def _of_pods(self, step: dict[str, Any]) -> bool:
+        """Whether a step is that of a Pod: which ones there are, only the run can tell. Volumes beside a cluster are
+        those of a machine outside of it."""
+        return self.has_cluster and step.get("in") not in self.volumes
 
     def _no_verb(self, step: dict[str, Any], path: Path) -> None:
         arguments = {name for each in model.STEP_MODELS.values() for name in fields(each)}
@@ -483,7 +487,7 @@ class _Names:
                 self._container(holder.get("as"), (*path, "expect", "holders", index, "as"))
 
     def _container(self, name: object, path: Path) -> None:
-        if isinstance(name, str) and name not in self.containers and not self._in_pods():
+        if isinstance(name, str) and name not in self.containers and not self.has_cluster:
             self.report(path, "E109", f'unknown container "{name}"', hint=nearest(name, self.containers))
 
     def _handle(self, value: object, path: Path, handles: set[str]) -> None:
