@@ -208,7 +208,7 @@ def parse_http_date(text: str) -> int | None:
     """A header's date as seconds since the epoch; None when it is not one."""
     try:
         moment = parsedate_to_datetime(text)
-    except (TypeError, ValueError, IndexError):
+    except (TypeError, ValueError, IndexError, OverflowError):
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)

@@ -17,6 +17,7 @@ from osscloud.operations.selection import parse_range
 from osscloud.persistence.errors import StateError
 from osscloud.persistence.snapshot import load, save
 from osscloud.service import OssService, ServiceConfig
+from osscloud.xml import parse_http_date
 from osscluster.api.manifests import read
 from osscluster.api.quantity import Quantity, QuantityError
 from osscluster.marks import MAX_DEPTH
@@ -82,6 +83,13 @@ def test_a_part_number_that_is_too_long_is_malformed_xml() -> None:
 def test_a_range_with_too_many_digits_is_malformed_and_ignored() -> None:
     assert parse_range(f"bytes=0-{LONG}", 10, standard=False) is None
     assert parse_range("bytes=\u0660-\u0663", 10, standard=True) is None
+
+
+@pytest.mark.parametrize(
+    "part", ["01 Jan 99999999999999999999 00:00:00 GMT", "01 Jan 2024 00:00:00 +99999999999999999999"]
+)
+def test_a_date_beyond_every_calendar_is_none(part: str) -> None:
+    assert parse_http_date(f"Mon, {part}") is None
 
 
 def test_a_target_of_another_form_gets_an_answer_of_oss() -> None:
