@@ -153,6 +153,11 @@ class Cluster:
                 worker.restart(container)
         self.timeline.settle()
 
+    def restart_kubelet(self, node: str) -> None:
+        """`systemctl restart kubelet` there: containers and mounts stay. Raises KeyError for an unknown node."""
+        self.nodes[node].kubelet.restart()
+        self.timeline.settle()
+
     def enable_rrsa(self) -> str:
         """RAM gets to know the cluster's service accounts, as the console's switch for RRSA has it; the ARN of the OIDC
         provider. Raises osscloud.oidc.MissingDependency."""
@@ -216,6 +221,7 @@ class Cluster:
             attach_required=self.attach_required,
             container_driver=container_driver,
             address=address,
+            plugin="csi-plugin",
         )
         self.nodes[spec.name] = Node(spec, host, kubelet)
         self.api.create(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
+from typing import Literal
 
 from osscluster.api.objects import Api, KubeObject, ObjectReference
 from osscluster.controllers.workqueue import WorkQueue, reference
@@ -21,12 +22,14 @@ _DRIVER = "ossplugin.csi.alibabacloud.com"
 _FINALIZER = "external-attacher/ossplugin-csi-alibabacloud-com"
 _FIRST_RETRY, _LAST_RETRY = 0.5, 122.0
 _LOOK_SECONDS = 1.0
+_SYNC_SECONDS = 60.0  # attach-detach-reconcile-sync-period
+_ATTACH_SECONDS = 120.0
 _MODES = {"ReadWriteOnce": AccessMode.SINGLE_NODE_WRITER, "ReadOnlyMany": AccessMode.MULTI_NODE_READER_ONLY}
 
 
-def attachment_name(handle: str, node: str) -> str:
+def attachment_name(handle: str, node: str, driver: str = _DRIVER) -> str:
     """Name of the VolumeAttachment of a volume on a node."""
-    return "csi-" + hashlib.sha256(f"{handle}{_DRIVER}{node}".encode()).hexdigest()
+    return "csi-" + hashlib.sha256(f"{handle}{driver}{node}".encode()).hexdigest()
 
 
 class AttachDetach:
@@ -47,6 +50,9 @@ class AttachDetach:
         self._required = required
         self._in_use = in_use
         self._busy: set[str] = set()
+        self._began = timeline.now()
+        # What the controller takes to be attached: an attachment that somebody else deletes is missed at the next sync.
+        self._believed: set[str] = set()
         self._pods = WorkQueue(api, timeline, ("Pod", "PersistentVolumeClaim"), self._look)
         self._attachments = WorkQueue(api, timeline, ("VolumeAttachment",), self._attachment_changed)
 
@@ -56,7 +62,7 @@ class AttachDetach:
         self._attachments.close()
 
     def _wanted(self) -> Iterator[tuple[str, KubeObject, ObjectReference]]:
-        """(node, PV, Pod) of every volume that a Pod with a node needs."""
+        """(node, PV, Pod) of every CSI volume that a Pod with a node needs."""
         for pod in self._api.list("Pod"):
             node = pod["spec"].get("nodeName")
             if not node or pod.get("status", {}).get("phase") in ("Succeeded", "Failed"):
@@ -66,26 +72,38 @@ class AttachDetach:
                     namespace = pod["metadata"]["namespace"]
                     claim = self._api.find("PersistentVolumeClaim", claimed["claimName"], namespace)
                     pv = self._api.find("PersistentVolume", (claim or {}).get("spec", {}).get("volumeName") or "")
-                    if pv is not None and pv["spec"].get("csi", {}).get("driver") == _DRIVER:
+                    if pv is not None and "csi" in pv["spec"]:
                         yield node, pv, reference(pod)
 
     def _look(self, name: ObjectReference) -> None:
         """Makes what is missing; takes away what nobody needs."""
         needed = set()
         for node, pv, _ in self._wanted():
-            called = attachment_name(pv["spec"]["csi"]["volumeHandle"], node)
+            csi = pv["spec"]["csi"]
+            called = attachment_name(csi["volumeHandle"], node, csi["driver"])
             needed.add(called)
-            if self._required() and self._api.find("VolumeAttachment", called) is None:
-                self._create(called, node, pv["metadata"]["name"])
+            if (
+                self._attaches(csi["driver"])
+                and called not in self._believed
+                and self._api.find("VolumeAttachment", called) is None
+            ):
+                self._create(called, node, pv["metadata"]["name"], csi["driver"])
+        self._believed &= needed
         self._detach(needed)
 
-    def _create(self, called: str, node: str, pv: str) -> None:
+    def _attaches(self, driver: str) -> bool:
+        if driver == _DRIVER:
+            return self._required()
+        known = self._api.find("CSIDriver", driver)
+        return known is None or bool(known["spec"].get("attachRequired", True))
+
+    def _create(self, called: str, node: str, pv: str, driver: str) -> None:
         self._api.create(
             {
                 "apiVersion": "storage.k8s.io/v1",
                 "kind": "VolumeAttachment",
-                "metadata": {"name": called, "finalizers": [_FINALIZER]},
-                "spec": {"attacher": _DRIVER, "nodeName": node, "source": {"persistentVolumeName": pv}},
+                "metadata": {"name": called, "finalizers": [_FINALIZER] if driver == _DRIVER else []},
+                "spec": {"attacher": driver, "nodeName": node, "source": {"persistentVolumeName": pv}},
                 "status": {"attached": False},
             }
         )
@@ -100,6 +118,7 @@ class AttachDetach:
                 # kubelet has not finished; its Pod is gone from the API (force), so nothing will tell.
                 self._pods.add(ObjectReference("VolumeAttachment", "", name), _LOOK_SECONDS)
                 continue
+            self._believed.discard(name)
             self._api.delete("VolumeAttachment", name)
 
     # --- external-attacher ---
@@ -107,8 +126,16 @@ class AttachDetach:
     def _attachment_changed(self, name: ObjectReference) -> None:
         attachment = self._api.find("VolumeAttachment", name.name)
         if attachment is None:
-            # The controller's next reconciliation makes it anew where a Pod still needs it.
-            self._pods.add(name, _LOOK_SECONDS)
+            if name.name in self._believed:
+                passed = (self._timeline.now() - self._began) % _SYNC_SECONDS
+                self._timeline.call_later(_SYNC_SECONDS - passed, lambda: self._missed(name))
+            else:
+                self._pods.add(name)
+            return
+        if attachment["spec"]["attacher"] != _DRIVER:
+            if name.name not in self._busy:
+                self._busy.add(name.name)
+                self._timeline.spawn(f"attachment {name.name}", self._wait_in_vain(attachment))
             return
         if name.name in self._busy:
             return
@@ -117,6 +144,35 @@ class AttachDetach:
             self._busy.add(name.name)
             steps = self._unpublish(attachment) if deleting else self._publish(attachment)
             self._timeline.spawn(f"attachment {name.name}", steps)
+
+    def _missed(self, name: ObjectReference) -> None:
+        """The controller compares what it takes to be attached with what is."""
+        if self._api.find("VolumeAttachment", name.name) is None:
+            self._believed.discard(name.name)
+            self._pods.add(name)
+
+    def _wait_in_vain(self, attachment: KubeObject) -> Steps[None]:
+        """No external-attacher answers for a driver that the cluster does not have."""
+        name, spec = attachment["metadata"]["name"], attachment["spec"]
+        pv_name, delay = spec["source"]["persistentVolumeName"], _FIRST_RETRY
+
+        def gone() -> bool:
+            return self._api.find("VolumeAttachment", name) is None
+
+        while not (yield Wait(gone, _ATTACH_SECONDS)):
+            pv = self._api.find("PersistentVolume", pv_name)
+            handle = pv["spec"]["csi"]["volumeHandle"] if pv is not None else ""
+            text = f"timed out waiting for external-attacher of {spec['attacher']} CSI driver to attach volume {handle}"
+            self._failed(attachment, text)
+            yield Wait(gone, delay)
+            delay = min(delay * 2, _LAST_RETRY)
+        self._busy.discard(name)
+
+    def _failed(self, attachment: KubeObject, why: str) -> None:
+        pv_name = attachment["spec"]["source"]["persistentVolumeName"]
+        self._tell(
+            attachment, "Warning", "FailedAttachVolume", f'AttachVolume.Attach failed for volume "{pv_name}" : {why}'
+        )
 
     def _publish(self, attachment: KubeObject) -> Steps[None]:
         name, spec = attachment["metadata"]["name"], attachment["spec"]
@@ -131,12 +187,7 @@ class AttachDetach:
                 current = self._api.get("VolumeAttachment", name)
                 current["status"] = {"attached": False, "attachError": {"message": str(error)}}
                 self._api.update_status(current)
-                self._tell(
-                    pv_name,
-                    "Warning",
-                    "FailedAttachVolume",
-                    f'AttachVolume.Attach failed for volume "{pv_name}" : {error}',
-                )
+                self._failed(attachment, str(error))
                 yield Wait(seconds=delay)
                 delay = min(delay * 2, _LAST_RETRY)
                 continue
@@ -144,8 +195,9 @@ class AttachDetach:
             if found is not None:
                 found["status"] = {"attached": True, "attachmentMetadata": dict(context)}
                 self._api.update_status(found)
+                self._believed.add(name)
                 self._tell(
-                    pv_name,
+                    attachment,
                     "Normal",
                     "SuccessfulAttachVolume",
                     f'AttachVolume.Attach succeeded for volume "{pv_name}" ',
@@ -170,13 +222,14 @@ class AttachDetach:
         self._api.remove("VolumeAttachment", name)
         self._busy.discard(name)
 
-    def _tell(self, pv_name: str, type: str, reason: str, text: str) -> None:
-        """An event at each Pod that waits for the volume."""
-        for _, pv, pod in self._wanted():
-            if pv["metadata"]["name"] == pv_name:
-                self._api.event(
-                    pod, "Warning" if type == "Warning" else "Normal", reason, text, component="attachdetach-controller"
-                )
+    def _tell(self, attachment: KubeObject, type: Literal["Normal", "Warning"], reason: str, text: str) -> None:
+        """An event at each Pod of that node that waits for the volume."""
+        spec, told = attachment["spec"], set()
+        for node, pv, pod in self._wanted():
+            here = node == spec["nodeName"] and pv["metadata"]["name"] == spec["source"]["persistentVolumeName"]
+            if here and pod not in told:
+                told.add(pod)
+                self._api.event(pod, type, reason, text, component="attachdetach-controller")
 
 
 def _request(pv: KubeObject, node: str) -> ControllerPublishVolumeRequest:

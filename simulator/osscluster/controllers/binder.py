@@ -6,32 +6,33 @@ Source: pkg/controller/volume/persistentvolume; external-provisioner's arguments
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
+from osscluster.api import selectors
 from osscluster.api.objects import Api, KubeObject, ObjectReference
+from osscluster.api.quantity import Quantity
 from osscluster.controllers.workqueue import WorkQueue, reference
 from osscluster.csi.rpc import CreateVolumeRequest, CsiController, CsiError, VolumeCapability
 from osscluster.timeline import Steps, Timeline
 
-__all__ = ["Binder", "quantity"]
+__all__ = ["SELECTED_NODE", "Binder", "waits_for_pod"]
 
 _DRIVER = "ossplugin.csi.alibabacloud.com"
-_UNITS: Mapping[str, Decimal] = {
-    **{f"{prefix}i": Decimal(1 << 10 * (power + 1)) for power, prefix in enumerate("KMGTP")},
-    **{prefix: Decimal(10 ** (3 * (power + 1))) for power, prefix in enumerate("kMGTP")},
-    "m": Decimal("0.001"),
-}
 _RETRY_SECONDS = 15.0
+SELECTED_NODE = "volume.kubernetes.io/selected-node"
+"""The annotation by which the scheduler says that a claim's first Pod has a node."""
+
+_CONTROLLER = "persistentvolume-controller"
+_PROVISIONED_BY = "pv.kubernetes.io/provisioned-by"
 
 
-def quantity(text: str) -> Decimal:
-    """A Kubernetes quantity ("5Gi") as a number."""
-    for unit, factor in _UNITS.items():
-        if text.endswith(unit):
-            return Decimal(text.removesuffix(unit)) * factor
-    return Decimal(text)
+def waits_for_pod(api: Api, claim: KubeObject) -> bool:
+    """Whether a claim is bound only when the scheduler has chosen a node for a Pod with it (volumeBindingMode)."""
+    storage = api.find("StorageClass", claim["spec"].get("storageClassName") or "")
+    later = storage is not None and storage.get("volumeBindingMode") == "WaitForFirstConsumer"
+    return later and SELECTED_NODE not in (claim["metadata"].get("annotations") or {})
 
 
 class Binder:
@@ -52,7 +53,7 @@ class Binder:
 
     def _volume_changed(self, name: ObjectReference) -> None:
         for claim in self._api.list("PersistentVolumeClaim"):
-            if claim.get("status", {}).get("phase") != "Bound":
+            if claim.get("status", {}).get("phase") != "Bound" or claim["spec"].get("volumeName") == name.name:
                 self._claims.add(reference(claim))
         if name.kind == "PersistentVolume":
             self._release(name)
@@ -69,7 +70,17 @@ class Binder:
         elif claimed and phase == "Bound" and (claim is None or claim["metadata"]["uid"] != claimed.get("uid")):
             self._phase(pv, "Released")
             if pv["spec"].get("persistentVolumeReclaimPolicy") == "Delete":
-                self._timeline.spawn(f"delete {name.name}", self._delete(pv))
+                self._reclaim(pv)
+
+    def _reclaim(self, pv: KubeObject) -> None:
+        name = pv["metadata"]["name"]
+        if (pv["metadata"].get("annotations") or {}).get(_PROVISIONED_BY) == _DRIVER:
+            self._timeline.spawn(f"delete {name}", self._delete(pv))
+            return
+        # Written by hand: nobody is there who could delete what it stands for.
+        text = f'error getting deleter volume plugin for volume "{name}": no deletable volume plugin matched'
+        self._api.event(reference(pv), "Warning", "VolumeFailedDelete", text, component=_CONTROLLER)
+        self._phase(self._api.get("PersistentVolume", name), "Failed", message=text)
 
     def _delete(self, pv: KubeObject) -> Steps[None]:
         name = pv["metadata"]["name"]
@@ -94,6 +105,19 @@ class Binder:
                     self._release(reference(pv))
             return
         if claim.get("status", {}).get("phase") == "Bound":
+            if self._api.find("PersistentVolume", claim["spec"].get("volumeName") or "") is None:
+                text = "Bound claim has lost its PersistentVolume. Data on the volume is lost!"
+                self._api.event(name, "Warning", "ClaimLost", text, component=_CONTROLLER)
+                self._phase(claim, "Lost")
+            return
+        if claim.get("status", {}).get("phase") == "Lost":
+            return
+        if waits_for_pod(self._api, claim):
+            if claim.get("status", {}).get("phase") != "Pending":
+                self._phase(claim, "Pending")
+            text = "waiting for first consumer to be created before binding"
+            self._api.event(name, "Normal", "WaitForFirstConsumer", text, component=_CONTROLLER)
+            self._claims.add(name, _RETRY_SECONDS)
             return
         chosen = self._choose(claim)
         if chosen is not None:
@@ -104,22 +128,22 @@ class Binder:
         self._provision(claim)
 
     def _choose(self, claim: KubeObject) -> KubeObject | None:
-        spec, wanted = claim["spec"], _requested(claim)
-        named = spec.get("volumeName")
+        """The smallest that fits; the one that is named or that names the claim before any other."""
+        named = claim["spec"].get("volumeName")
         fitting = []
         for pv in self._api.list("PersistentVolume"):
-            claimed = pv["spec"].get("claimRef")
-            mine = claimed is not None and (claimed["namespace"], claimed["name"]) == (
-                claim["metadata"]["namespace"],
-                claim["metadata"]["name"],
-            )
-            if (claimed is not None and not mine) or "deletionTimestamp" in pv["metadata"]:
+            if "deletionTimestamp" in pv["metadata"] or named not in (None, "", pv["metadata"]["name"]):
                 continue
-            if named and pv["metadata"]["name"] != named:
+            promised = _promised(pv, claim)
+            if promised is False:
                 continue
-            if mine or _fits(claim, pv, wanted):
-                fitting.append(pv)
-        return min(fitting, key=lambda pv: (_capacity(pv), pv["metadata"]["name"]), default=None)
+            refusal = _refusal(claim, pv, reserved=bool(promised))
+            if not refusal and (promised or named or _selected(claim, pv)):
+                fitting.append((not promised, _capacity(pv), pv["metadata"]["name"], pv))
+            elif refusal and named:
+                text = f'Cannot bind to requested volume "{named}": {refusal}'
+                self._api.event(reference(claim), "Warning", "VolumeMismatch", text, component=_CONTROLLER)
+        return min(fitting, key=lambda found: found[:3])[3] if fitting else None
 
     def _join(self, claim: KubeObject, pv: KubeObject) -> None:
         metadata = claim["metadata"]
@@ -143,22 +167,23 @@ class Binder:
 
     def _provision(self, claim: KubeObject) -> None:
         about, uid = reference(claim), claim["metadata"]["uid"]
+        # The controller looks at every claim that is not bound again and again, and says each time what it lacks.
+        self._claims.add(about, _RETRY_SECONDS)
         called = claim["spec"].get("storageClassName")
         storage = self._api.find("StorageClass", called) if called else None
-        if storage is None or storage.get("provisioner") != _DRIVER:
-            text = "no persistent volumes available for this claim and no storage class is set"
-            if called:
-                text = f'storageclass.storage.k8s.io "{called}" not found' if storage is None else ""
-            if text:
-                reason = "ProvisioningFailed" if called else "FailedBinding"
-                self._api.event(
-                    about, "Normal" if not called else "Warning", reason, text, component="persistentvolume-controller"
-                )
+        if claim["spec"].get("volumeName"):
             return
-        if uid not in self._provisioning:
+        if not called:
+            text = "no persistent volumes available for this claim and no storage class is set"
+            self._api.event(about, "Normal", "FailedBinding", text, component=_CONTROLLER)
+        elif storage is None:
+            text = f'storageclass.storage.k8s.io "{called}" not found'
+            self._api.event(about, "Warning", "ProvisioningFailed", text, component=_CONTROLLER)
+        elif storage.get("provisioner") == _DRIVER and uid not in self._provisioning:
             self._provisioning.add(uid)
+            text = f'External provisioner is provisioning volume for claim "{about.namespace}/{about.name}"'
+            self._api.event(about, "Normal", "Provisioning", text, component=_DRIVER)
             self._timeline.spawn(f"provision {about.name}", self._create(claim, storage))
-        return
 
     def _create(self, claim: KubeObject, storage: KubeObject) -> Steps[None]:
         about, uid = reference(claim), claim["metadata"]["uid"]
@@ -168,7 +193,7 @@ class Binder:
         fs_type = parameters.get("csi.storage.k8s.io/fstype", "ossfs")
         flags = tuple(storage.get("mountOptions") or ())
         capability = VolumeCapability(fs_type=fs_type, mount_flags=flags)
-        request = CreateVolumeRequest(name, (capability,), int(quantity(size)), own)
+        request = CreateVolumeRequest(name, (capability,), int(Quantity.parse(size).value), own)
         try:
             volume = yield from self._controller().create_volume(request)
         except CsiError as error:
@@ -191,7 +216,7 @@ class Binder:
             {
                 "apiVersion": "v1",
                 "kind": "PersistentVolume",
-                "metadata": {"name": name, "annotations": {"pv.kubernetes.io/provisioned-by": _DRIVER}},
+                "metadata": {"name": name, "annotations": {_PROVISIONED_BY: _DRIVER}},
                 "spec": {
                     "accessModes": claim["spec"].get("accessModes") or ["ReadWriteMany"],
                     "capacity": {"storage": size},
@@ -216,19 +241,41 @@ class Binder:
 
 
 def _requested(claim: KubeObject) -> Decimal:
-    return quantity(str(claim["spec"].get("resources", {}).get("requests", {}).get("storage", "0")))
+    return Quantity.parse(str(claim["spec"].get("resources", {}).get("requests", {}).get("storage", "0"))).value
 
 
 def _capacity(pv: KubeObject) -> Decimal:
-    return quantity(str(pv["spec"].get("capacity", {}).get("storage", "0")))
+    return Quantity.parse(str(pv["spec"].get("capacity", {}).get("storage", "0"))).value
 
 
-def _fits(claim: KubeObject, pv: KubeObject, wanted: Decimal) -> bool:
-    asked = claim["spec"]
-    if (asked.get("storageClassName") or "") != (pv["spec"].get("storageClassName") or ""):
-        return False
-    if not set(asked.get("accessModes") or ()) <= set(pv["spec"].get("accessModes") or ()):
-        return False
-    labels = pv["metadata"].get("labels") or {}
-    selector = (asked.get("selector") or {}).get("matchLabels") or {}
-    return _capacity(pv) >= wanted and all(labels.get(key) == value for key, value in selector.items())
+def _promised(pv: KubeObject, claim: KubeObject) -> bool | None:
+    """Whether a volume's claimRef names the claim; None where it names none. One that has been another claim's of the
+    same name (its uid differs) stays that one's."""
+    claimed = pv["spec"].get("claimRef")
+    if claimed is None:
+        return None
+    metadata = claim["metadata"]
+    same = (claimed.get("namespace"), claimed.get("name")) == (metadata["namespace"], metadata["name"])
+    return same and claimed.get("uid") in (None, "", metadata["uid"])
+
+
+def _refusal(claim: KubeObject, pv: KubeObject, *, reserved: bool) -> str:
+    """Why a volume can't be the claim's, "" when it can (checkVolumeSatisfyClaim). reserved: its claimRef names the
+    claim, so that only size and mode matter."""
+    asked, offered = claim["spec"], pv["spec"]
+    if _capacity(pv) < _requested(claim):
+        return "requested PV is too small"
+    if (asked.get("volumeMode") or "Filesystem") != (offered.get("volumeMode") or "Filesystem"):
+        return "incompatible volumeMode"
+    if reserved:
+        return ""
+    if (asked.get("storageClassName") or "") != (offered.get("storageClassName") or ""):
+        return "storageClassName does not match"
+    if not set(asked.get("accessModes") or ()) <= set(offered.get("accessModes") or ()):
+        return "incompatible accessMode"
+    return ""
+
+
+def _selected(claim: KubeObject, pv: KubeObject) -> bool:
+    selector = claim["spec"].get("selector")
+    return not selector or selectors.matches_selector(selector, pv["metadata"].get("labels") or {})

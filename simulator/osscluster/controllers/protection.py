@@ -58,6 +58,8 @@ class Protection:
             claim = self._api.find("PersistentVolumeClaim", claimed["name"], claimed["namespace"])
             return claim is not None and claim["metadata"]["uid"] == claimed.get("uid")
         for pod in self._api.list("Pod", thing["metadata"]["namespace"]):
+            if not pod["spec"].get("nodeName"):
+                continue  # no kubelet has seen it, and none will start it now
             for volume in pod["spec"].get("volumes") or ():
                 if (volume.get("persistentVolumeClaim") or {}).get("claimName") == thing["metadata"]["name"]:
                     return True

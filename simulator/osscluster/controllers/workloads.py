@@ -1,7 +1,8 @@
 """Deployments, StatefulSets and DaemonSets: they make Pods and take them away again.
 
 A Deployment keeps one ReplicaSet for each template it has had (named by a hash of it) and goes over to a new template
-all at once: maxSurge and pacing of a rolling update are not modelled.
+as its strategy says: Recreate waits until the old Pods are gone; RollingUpdate keeps to maxSurge and maxUnavailable,
+counting a Pod as available once it is ready (minReadySeconds and revision history are not modelled).
 """
 
 from __future__ import annotations
@@ -84,28 +85,63 @@ class Workloads:
         template = copy.deepcopy(spec["template"])
         template.setdefault("metadata", {}).setdefault("labels", {})["pod-template-hash"] = mark
         wanted = spec.get("replicas", 1)
-        for old in self._owned("ReplicaSet", deployment):
-            target = wanted if old["metadata"]["name"] == name else 0
-            if old["spec"].get("replicas") != target:
-                old["spec"]["replicas"] = target
-                self._api.update(old)
-        if self._api.find("ReplicaSet", name, deployment["metadata"]["namespace"]) is None:
+        sets = self._owned("ReplicaSet", deployment)
+        new = next((each for each in sets if each["metadata"]["name"] == name), None)
+        old = [each for each in sets if each["metadata"]["name"] != name]
+        if (spec.get("strategy") or {}).get("type") == "Recreate":
+            for each in old:
+                self._resize(deployment, each, 0)
+            size = 0 if any(self._owned("Pod", each) for each in old) else wanted
+        else:
+            surge, unavailable = _rolling(spec.get("strategy") or {}, wanted)
+            others = sum(_size(each) for each in old)
+            size = min(wanted, max(wanted + surge - others, _size(new) if new else 0))
+            ready = sum(1 for each in sets for pod in self._live(each) if _ready(pod))
+            # Old Pods that do not work go first: they cost nothing. Of the others as many as may be missing.
+            spare = ready - (wanted - unavailable)
+            for each in old:
+                broken = sum(1 for pod in self._live(each) if not _ready(pod))
+                gone = min(_size(each), broken + max(0, spare))
+                spare -= max(0, gone - broken)
+                self._resize(deployment, each, _size(each) - gone)
+        if new is not None:
+            self._resize(deployment, new, size)
+        elif size or not old:
             labels = template["metadata"]["labels"]
             self._api.create(
                 {
                     "apiVersion": "apps/v1",
                     "kind": "ReplicaSet",
                     "metadata": _owned_metadata(deployment, name, labels),
-                    "spec": {"replicas": wanted, "selector": {"matchLabels": labels}, "template": template},
+                    "spec": {"replicas": size, "selector": {"matchLabels": labels}, "template": template},
                 }
             )
+            self._tell(deployment, "ScalingReplicaSet", f"Scaled up replica set {name} to {size}")
         self._status(deployment, [p for rs in self._owned("ReplicaSet", deployment) for p in self._owned("Pod", rs)])
 
+    def _live(self, owner: KubeObject) -> list[KubeObject]:
+        return [pod for pod in self._owned("Pod", owner) if "deletionTimestamp" not in pod["metadata"]]
+
+    def _resize(self, deployment: KubeObject, replica_set: KubeObject, size: int) -> None:
+        before = _size(replica_set)
+        if before == size:
+            return
+        replica_set["spec"]["replicas"] = size
+        self._api.update(replica_set)
+        name, direction = replica_set["metadata"]["name"], "up" if size > before else "down"
+        text = f"Scaled {direction} replica set {name} to {size} from {before}"
+        self._tell(deployment, "ScalingReplicaSet", text)
+
+    def _tell(self, owner: KubeObject, reason: str, text: str) -> None:
+        component = f"{owner['kind'].lower()}-controller"
+        self._api.event(reference(owner), "Normal", reason, text, component=component)
+
     def _replicas(self, owner: KubeObject) -> None:
-        pods = [p for p in self._owned("Pod", owner) if "deletionTimestamp" not in p["metadata"]]
+        pods = sorted(self._live(owner), key=_keeping)
         wanted = owner["spec"].get("replicas", 1)
         for pod in pods[wanted:]:
             self._delete(pod)
+            self._tell(owner, "SuccessfulDelete", f"Deleted pod: {pod['metadata']['name']}")
         for _ in range(wanted - len(pods)):
             metadata = _owned_metadata(owner, "", _labels(owner))
             del metadata["name"]
@@ -121,7 +157,12 @@ class Workloads:
         by_ordinal = {int(p["metadata"]["name"].rsplit("-", 1)[1]): p for p in self._owned("Pod", owner)}
         for ordinal in sorted(by_ordinal, reverse=True):
             if ordinal >= wanted:
-                self._delete(by_ordinal[ordinal])
+                last = by_ordinal[ordinal]
+                if "deletionTimestamp" not in last["metadata"]:
+                    text = f"delete Pod {last['metadata']['name']} in StatefulSet {name} successful"
+                    self._tell(owner, "SuccessfulDelete", text)
+                self._delete(last)
+                break
         for ordinal in range(wanted):
             pod = by_ordinal.get(ordinal)
             if pod is not None:
@@ -135,6 +176,8 @@ class Workloads:
                     made = {**copy.deepcopy(claim), "apiVersion": "v1", "kind": "PersistentVolumeClaim"}
                     made["metadata"] = {**made["metadata"], "name": called, "namespace": namespace}
                     self._api.create(made)
+                    text = f"create Claim {called} Pod {name}-{ordinal} in StatefulSet {name} success"
+                    self._tell(owner, "SuccessfulCreate", text)
                 volume = {"name": claim["metadata"]["name"], "persistentVolumeClaim": {"claimName": called}}
                 template["spec"].setdefault("volumes", []).append(volume)
             self._make_pod(owner, _owned_metadata(owner, f"{name}-{ordinal}", _labels(owner)), template)
@@ -159,13 +202,11 @@ class Workloads:
         made = self._api.create(
             {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": copy.deepcopy(template["spec"])}
         )
-        self._api.event(
-            reference(owner),
-            "Normal",
-            "SuccessfulCreate",
-            f"Created pod: {made['metadata']['name']}",
-            component=f"{owner['kind'].lower()}-controller",
-        )
+        called = made["metadata"]["name"]
+        text = f"Created pod: {called}"
+        if owner["kind"] == "StatefulSet":
+            text = f"create Pod {called} in StatefulSet {owner['metadata']['name']} successful"
+        self._tell(owner, "SuccessfulCreate", text)
 
     def _status(self, owner: KubeObject, pods: Sequence[KubeObject]) -> None:
         live = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
@@ -190,6 +231,31 @@ class Workloads:
             if current.get("status") != status:
                 current["status"] = status
                 self._api.update_status(current)
+
+
+def _size(replica_set: KubeObject) -> int:
+    return int(replica_set["spec"].get("replicas", 1))
+
+
+def _keeping(pod: KubeObject) -> tuple[bool, bool, str, str]:
+    """Which Pods stay when there are too many: those with a node, ready ones, the older."""
+    metadata = pod["metadata"]
+    return not pod["spec"].get("nodeName"), not _ready(pod), metadata["creationTimestamp"], metadata["name"]
+
+
+def _rolling(strategy: Mapping[str, Any], wanted: int) -> tuple[int, int]:
+    """maxSurge (rounded up) and maxUnavailable (down) as numbers of Pods; both 0 is one that may be missing."""
+    rolling = strategy.get("rollingUpdate") or {}
+    surge = _share(rolling.get("maxSurge", "25%"), wanted, up=True)
+    unavailable = _share(rolling.get("maxUnavailable", "25%"), wanted, up=False)
+    return (surge, unavailable) if surge or unavailable else (0, 1)
+
+
+def _share(value: Any, of: int, *, up: bool) -> int:
+    if isinstance(value, str) and value.endswith("%"):
+        percent = int(value[:-1]) * of
+        return -(-percent // 100) if up else percent // 100
+    return int(value)
 
 
 def _template_hash(template: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 
 from osscluster.api.objects import Api, KubeObject, ObjectReference, WatchEvent
-from osscluster.timeline import Timeline
+from osscluster.timeline import Timeline, Timer
 
 __all__ = ["WorkQueue", "reference"]
 
@@ -32,21 +32,24 @@ class WorkQueue:
         self._kinds = kinds
         self._handle = handle
         self._seconds = seconds
-        self._queued: set[ObjectReference] = set()
+        self._queued: dict[ObjectReference, Timer] = {}
         self.close = api.watch(self._heard)
 
     def add(self, name: ObjectReference, seconds: float = 0.0) -> None:
-        """Has it handled in so many seconds, once."""
-        if name not in self._queued:
-            self._queued.add(name)
-            self._timeline.call_later(seconds, lambda: self._run(name))
+        """Has it handled in so many seconds, once, or earlier where that is due already."""
+        known = self._queued.get(name)
+        if known is not None:
+            if known.when <= self._timeline.now() + seconds:
+                return
+            known.cancel()
+        self._queued[name] = self._timeline.call_later(seconds, lambda: self._run(name))
 
     def _heard(self, event: WatchEvent) -> None:
         if event.object["kind"] in self._kinds:
             self.add(reference(event.object), self._seconds)
 
     def _run(self, name: ObjectReference) -> None:
-        self._queued.discard(name)
+        del self._queued[name]
         again = self._handle(name)
         if again is not None:
             self.add(name, again)

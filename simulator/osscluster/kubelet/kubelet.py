@@ -17,14 +17,17 @@ from osscluster.kubelet.profile import KubernetesProfile
 from osscluster.kubelet.volumes import VolumeManager
 from osscluster.nodespec import NodeSpec
 from osscluster.program import Programs
-from osscluster.timeline import Timeline
+from osscluster.timeline import Steps, Timeline, Wait
+
+_HOUSEKEEPING_SECONDS = 2.0
 
 __all__ = ["Kubelet"]
 
 
 class Kubelet:
     """driver, programs: functions, because both change when the CSI driver is upgraded. cost: simulated seconds that
-    the cloud's requests have taken so far. address: of the node."""
+    the cloud's requests have taken so far. address: of the node; plugin: the container whose running registers the
+    CSI driver here, "" for a driver that always is."""
 
     def __init__(
         self,
@@ -40,6 +43,7 @@ class Kubelet:
         attach_required: Callable[[], bool],
         container_driver: Literal["process", "docker"] = "process",
         address: str = "",
+        plugin: str = "",
     ) -> None:
         self.node = node
         self.api = api
@@ -49,6 +53,7 @@ class Kubelet:
         self.profile = profile
         self.container_driver = container_driver
         self.address = address
+        self._plugin = plugin
         self.lines: list[tuple[float, str]] = []
         self.volumes = VolumeManager(
             node=node.name,
@@ -60,6 +65,7 @@ class Kubelet:
             cost=cost,
             log=self.log,
             attach_required=attach_required,
+            registered=self._registered,
         )
         self._workers: dict[str, PodWorker] = {}
         self._end_watch = api.watch(self._heard)
@@ -92,6 +98,28 @@ class Kubelet:
         current = self.api.find("Pod", worker.reference.name, worker.reference.namespace)
         if current is not None and current["metadata"]["uid"] == worker.uid:
             self.api.remove("Pod", worker.reference.name, worker.reference.namespace)
+
+    def restart(self) -> None:
+        """The kubelet process ends and another one starts: containers and mounts stay. It sets up the volumes of its
+        Pods once more; a Pod that was removed from the API by force meanwhile is an orphan, said every two seconds
+        (its housekeeping) for as long as its volumes are there, and they go on being unmounted."""
+        for worker in self.workers():
+            current = self.api.find("Pod", worker.reference.name, worker.reference.namespace)
+            if current is None or current["metadata"]["uid"] != worker.uid:
+                self.timeline.spawn(f"orphan {worker.uid}", self._orphan(worker))
+            elif not worker.deleted:
+                worker.mount_again()
+
+    def _orphan(self, worker: PodWorker) -> Steps[None]:
+        while self.volumes.paths(worker.uid):
+            self.log(
+                f'orphaned pod "{worker.uid}" found, but volume paths are still present on disk : There were a total '
+                "of 1 errors similar to this. Turn up verbosity to see them."
+            )
+            yield Wait(lambda: worker.ended, _HOUSEKEEPING_SECONDS)
+
+    def _registered(self) -> bool:
+        return not self._plugin or any(worker.runs(self._plugin) for worker in self.workers())
 
     def close(self) -> None:
         """Hears of nothing any more."""

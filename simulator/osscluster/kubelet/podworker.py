@@ -7,6 +7,7 @@ A job on the timeline. What it finds goes into the Pod's status and events, as k
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -72,6 +73,11 @@ class PodWorker:
             raise KeyError(name or self.reference.name)
         return running.application
 
+    def runs(self, name: str) -> bool:
+        """Whether a container of that name runs."""
+        running = self._running.get(name)
+        return running is not None and running.ended() is None
+
     def restart(self, name: str) -> None:
         """The container dies and is started again, as after a failed liveness probe."""
         self._restart.add(name)
@@ -81,10 +87,19 @@ class PodWorker:
         self._status("Pending", waiting="ContainerCreating")
         if (yield from self._mount_all()):
             yield from self._run_containers()
-        yield Wait(lambda: self.deleted)
+        if not self.deleted:
+            # Every container has ended for good: the volumes go, the Pod stays to be looked at.
+            yield from self._unmount_all()
+            yield Wait(lambda: self.deleted)
         yield from self._end_containers()
         yield from self._unmount_all()
         self.kubelet.pod_gone(self)
+
+    def mount_again(self) -> None:
+        """kubelet has started anew: each volume is set up once more, while the containers run on."""
+        self.kubelet.volumes.forget(self.uid)
+        for volume in claimed_volumes(self.pod):
+            self.kubelet.timeline.spawn(f"mount {volume.name} again", self._mount(volume))
 
     # --- volumes ---
 
@@ -98,6 +113,7 @@ class PodWorker:
 
         while not (yield Wait(all_done, _MOUNT_SECONDS)):
             self._mount_timeout(jobs)
+            yield Wait(lambda: self.deleted, _SYNC_SECONDS)
         # A mount under way is finished before anything is taken away again.
         yield Wait(lambda: all(job.done for job in jobs.values()))
         return not self.deleted
@@ -117,14 +133,12 @@ class PodWorker:
     def _mount_timeout(self, jobs: Mapping[str, Job[None]]) -> None:
         missing = " ".join(name for name, job in jobs.items() if not job.done)
         everything = " ".join(volume["name"] for volume in self.pod["spec"].get("volumes") or ())
-        text = (
-            f"Unable to attach or mount volumes: unmounted volumes=[{missing}], unattached volumes=[{everything}]: "
-            "timed out waiting for the condition"
-        )
+        text = f"unmounted volumes=[{missing}], " + self.kubelet.profile.timeout_text.format(everything)
         if self.kubelet.profile.timeout_event:
-            self._event("Warning", "FailedMount", text)
+            self._event("Warning", "FailedMount", f"Unable to attach or mount volumes: {text}")
         else:
-            self.kubelet.log(f"Error syncing pod {self.reference.namespace}/{self.reference.name}: {text}")
+            pod = f'pod="{self.reference.namespace}/{self.reference.name}" podUID="{self.uid}"'
+            self.kubelet.log(f'"Error syncing pod, skipping" err="{text}" {pod}')
 
     def _unmount_all(self) -> Steps[None]:
         for volume in claimed_volumes(self.pod):
@@ -144,33 +158,33 @@ class PodWorker:
     def _keep(self, container: KubeObject) -> Steps[None]:
         """One container: started, watched, started again as the restart policy says; ends with the Pod."""
         name = container["name"]
-        restarts, delay, pause = 0, _RESTART_FIRST, _SYNC_SECONDS
+        restarts, delay = 0, 0.0
         while not self.deleted:
             try:
-                running = self._start(container)
+                running = self._start(container, restarts)
             except ContainerTrouble as trouble:
                 self._event("Warning", "Failed", f"Error: {trouble}")
                 if trouble.detail:
                     self.kubelet.log(f"{self.reference.namespace}/{self.reference.name}: {trouble.detail}")
                 self._status("Pending", waiting=trouble.reason, message=str(trouble))
-                yield Wait(lambda: self.deleted, pause)
+                yield Wait(lambda: self.deleted, _SYNC_SECONDS)
                 continue
             running.restarts = restarts
             self._running[name] = running
+            self._event("Normal", "Created", self.kubelet.profile.created_text.format(name))
             self._event("Normal", "Started", f"Started container {name}")
             self._status("Running")
             ended = yield from self._watch(name, running)
             if self.deleted or ended is None:
                 return
             if not self._starts_again(ended):
-                self._status("Succeeded" if ended == 0 else "Failed")
-                yield Wait(lambda: self.deleted)
+                self._status("Running")
                 return
             restarts += 1
-            self._status("Running", waiting="CrashLoopBackOff" if restarts > 1 else "")
+            self._status("Running", waiting="CrashLoopBackOff" if delay else "")
             yield Wait(lambda: self.deleted, 0.0 if name in self._restart else delay)
             self._restart.discard(name)
-            delay = min(delay * 2, _RESTART_LAST)
+            delay = min(max(delay * 2, _RESTART_FIRST), _RESTART_LAST)
 
     def _watch(self, name: str, running: _Running) -> Steps[int | None]:
         """Until it ends or the Pod is deleted; its exit code."""
@@ -185,6 +199,8 @@ class PodWorker:
             if self.deleted:
                 return None
             if name in self._restart and running.ended() is None:
+                text = f"Container {name} failed liveness probe, will be restarted"
+                self._event("Normal", "Killing", text)
                 _end(running)
                 running.exit_code = 137
                 return 137
@@ -197,7 +213,7 @@ class PodWorker:
         policy = self.pod["spec"].get("restartPolicy") or "Always"
         return policy == "Always" or (policy == "OnFailure" and code != 0)
 
-    def _start(self, container: KubeObject) -> _Running:
+    def _start(self, container: KubeObject, attempt: int) -> _Running:
         kubelet = self.kubelet
         kubelet.timeline.synchronise()
         program = kubelet.programs().find(container.get("image") or "")
@@ -209,7 +225,8 @@ class PodWorker:
             spec = self._container_spec(container)
             return _Running(application=kubelet.host.start_container(spec, driver=kubelet.container_driver))
         except OSError as error:
-            raise _runtime_trouble(container, error) from error
+            called = hashlib.sha256(f"{self.uid} {container['name']} {attempt}".encode()).hexdigest()
+            raise _runtime_trouble(container, called, error) from error
 
     def _container_spec(self, container: KubeObject) -> ContainerSpec:
         pod_context = self.pod["spec"].get("securityContext") or {}
@@ -231,8 +248,9 @@ class PodWorker:
     def _mounts(self, container: KubeObject, environment: Mapping[str, str]) -> Iterator[ContainerMount]:
         volumes = {volume["name"]: volume for volume in self.pod["spec"].get("volumes") or ()}
         for index, mount in enumerate(container.get("volumeMounts") or ()):
-            name = mount["name"]
-            if volumes[name].get("persistentVolumeClaim"):
+            name, read_only = mount["name"], bool(mount.get("readOnly"))
+            if claim := volumes[name].get("persistentVolumeClaim"):
+                read_only = read_only or bool(claim.get("readOnly"))
                 source = self.kubelet.volumes.path(self.uid, name)
                 inner = self.kubelet.volumes.volume_name(self.uid, name)
             else:
@@ -242,7 +260,7 @@ class PodWorker:
             if relative:
                 target = f"{pod_directory(self.uid)}/volume-subpaths/{inner}/{container['name']}/{index}"
                 source = SubPath(self.kubelet.host, source, relative, target, name, container["name"]).prepare()
-            yield ContainerMount(source, mount["mountPath"], bool(mount.get("readOnly")))
+            yield ContainerMount(source, mount["mountPath"], read_only)
 
     def _end_containers(self) -> Steps[None]:
         self._status(None)
@@ -272,8 +290,7 @@ class PodWorker:
             return
         status = current.setdefault("status", {})
         if phase is not None:
-            started = all(c["name"] in self._running for c in self.pod["spec"]["containers"])
-            status["phase"] = phase if phase != "Running" or started else "Pending"
+            status["phase"] = self._phase(phase)
         statuses = [self._container_status(c, waiting, message) for c in self.pod["spec"]["containers"]]
         ready = bool(statuses) and all(entry["ready"] for entry in statuses)
         status["containerStatuses"] = statuses
@@ -287,6 +304,16 @@ class PodWorker:
         ]
         if status != self._shown:
             self._shown = self.kubelet.api.update_status(current)["status"]
+
+    def _phase(self, phase: str) -> str:
+        """Running once every container has been started; Succeeded or Failed when all have ended for good."""
+        running = [self._running.get(container["name"]) for container in self.pod["spec"]["containers"]]
+        if phase != "Running" or any(one is None for one in running):
+            return "Pending"
+        codes = [one.exit_code if one.exit_code is not None else one.ended() for one in running if one is not None]
+        if any(code is None or self._starts_again(code) for code in codes):
+            return "Running"
+        return "Failed" if any(codes) else "Succeeded"
 
     def _container_status(self, container: KubeObject, waiting: str, message: str) -> dict[str, object]:
         running = self._running.get(container["name"])
@@ -330,8 +357,8 @@ def _look_at_host_path(host: NodeHost, volume: Mapping[str, str]) -> None:
         host.makedirs(path, 0o755)
 
 
-def _runtime_trouble(container: KubeObject, error: OSError) -> ContainerTrouble:
-    """What containerd says of what the system call said."""
+def _runtime_trouble(container: KubeObject, called: str, error: OSError) -> ContainerTrouble:
+    """What containerd says of what the system call said. called: the container's id."""
     path, said = error.filename or "", os.strerror(error.errno or 0).lower()
     working_dir = container.get("workingDir")
     if error.errno == errno.EACCES and working_dir and path == working_dir:
@@ -343,6 +370,6 @@ def _runtime_trouble(container: KubeObject, error: OSError) -> ContainerTrouble:
         )
     return ContainerTrouble(
         "CreateContainerError",
-        f'failed to generate container "{container["name"]}" spec: failed to generate spec: failed to stat "{path}": '
+        f'failed to generate container "{called}" spec: failed to generate spec: failed to stat "{path}": '
         f"stat {path}: {said}",
     )

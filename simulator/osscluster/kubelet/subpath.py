@@ -6,6 +6,9 @@ so what refuses it is OSS, not a mode.
 
 from __future__ import annotations
 
+import errno
+import os
+import posixpath
 import re
 import stat
 from collections.abc import Mapping
@@ -15,6 +18,9 @@ from osscluster.host import NodeHost
 from osscluster.kubelet.trouble import ContainerTrouble
 
 __all__ = ["SubPath", "expand"]
+
+_UMASK = 0o022  # systemd's, and so kubelet's
+_MOST_LINKS = 255
 
 _REFERENCE = re.compile(r"\$\$|\$\(([^)]*)\)")
 
@@ -47,19 +53,24 @@ class SubPath:
     def prepare(self) -> str:
         """Makes the directory where it is missing, binds it, gives the node path to hand to the runtime. Raises
         ContainerTrouble with kubelet's words; kubelet's log gets `ContainerTrouble.detail`."""
+        if self.relative.startswith("/"):
+            raise _refused(f"error SubPath `{self.relative}` must not be an absolute path")
+        if ".." in self.relative.split("/"):
+            raise _refused(f"unable to provision SubPath `{self.relative}`: must not contain '..'")
         source = f"{self.volume_path}/{self.relative}"
         try:
             missing = not self._exists(source)
         except OSError as error:
-            raise self._unprepared(error) from error
+            raise self._unprepared(_said(error)) from error
         if missing:
             self._make()
         try:
-            directory = stat.S_ISDIR(self.host.root.stat(source).mode)
-            self._place(directory=directory)
-            self.host.bind(source, self.target)
+            real = self._resolved(source)
+            if real != self.volume_path and not real.startswith(f"{self.volume_path}/"):
+                raise self._unprepared(f"{real} not within {self.volume_path}")
+            self._bind(real)
         except OSError as error:
-            raise self._unprepared(error) from error
+            raise self._unprepared(_said(error)) from error
         return self.target
 
     def _exists(self, path: str) -> bool:
@@ -69,39 +80,81 @@ class SubPath:
             return False
         return True
 
+    def _resolved(self, path: str) -> str:
+        """The path without symbolic links below the volume (EvalSymlinks): a bind must not leave it."""
+        done, todo, links = self.volume_path, path[len(self.volume_path) :].strip("/").split("/"), 0
+        while todo:
+            part = todo.pop(0)
+            if part in ("", "."):
+                continue
+            if part == "..":
+                done = posixpath.dirname(done)
+                continue
+            here = f"{done.rstrip('/')}/{part}"
+            if not stat.S_ISLNK(self.host.root.lstat(here).mode):
+                done = here
+                continue
+            links += 1
+            if links > _MOST_LINKS:
+                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
+            leads = self.host.root.readlink(here)
+            if leads.startswith("/"):
+                done = "/"
+            todo = leads.strip("/").split("/") + todo
+        return done
+
     def _make(self) -> None:
         root = self.host.root
         try:
-            # The mode of the volume's root, for each directory that is missing (SafeMakeDir).
+            # The mode of the volume's root (SafeMakeDir); against kubelet's umask it is set for the last one alone.
             mode = stat.S_IMODE(root.stat(self.volume_path).mode)
             path = self.volume_path
             for part in self.relative.strip("/").split("/"):
                 path = f"{path}/{part}"
                 if not self._exists(path):
-                    root.mkdir(path, mode)
-                    root.chmod(path, mode)
+                    root.mkdir(path, mode & ~_UMASK)
+            root.chmod(path, mode)
         except OSError as error:
             raise ContainerTrouble(
                 "CreateContainerConfigError",
                 f'failed to create subPath directory for volumeMount "{self.mount}" of container "{self.container}"',
-                detail=f"cannot create directory {self.volume_path}/{self.relative}: {error.strerror}",
+                detail=f"cannot create directory {self.volume_path}/{self.relative}: {_said(error)}",
             ) from error
 
-    def _place(self, *, directory: bool) -> None:
+    def _bind(self, source: str) -> None:
         root = self.host.root
-        if any(line.target == self.target for line in self.host.mounts()):
-            # A restarted container: whatever is there goes first.
+        wanted = root.lstat(source)
+        directory = stat.S_ISDIR(wanted.mode)
+        mounted = any(line.target == self.target for line in self.host.mounts())
+        if mounted and self._exists(self.target):
+            # A container that starts again: what is bound there already stays when it is the same.
+            there = root.lstat(self.target)
+            if (there.ino, there.mode) == (wanted.ino, wanted.mode) and self._same_ossfs():
+                return
             self.host.umount(self.target)
-        elif directory:
-            self.host.makedirs(self.target)
-        if not directory and not self._exists(self.target):
-            self.host.write_file(self.target, "", 0o640)
-        elif directory and not self._exists(self.target):
-            root.mkdir(self.target, 0o750)
+            mounted = False
+        self.host.makedirs(posixpath.dirname(self.target))
+        if not mounted and not self._exists(self.target):
+            if directory:
+                root.mkdir(self.target, 0o750)
+            else:
+                self.host.write_file(self.target, "", 0o640)
+        self.host.bind(source, self.target)
 
-    def _unprepared(self, error: OSError) -> ContainerTrouble:
+    def _same_ossfs(self) -> bool:
+        return self.host.ossfs_at(self.target) is self.host.ossfs_at(self.volume_path)
+
+    def _unprepared(self, why: str) -> ContainerTrouble:
         return ContainerTrouble(
             "CreateContainerConfigError",
             f'failed to prepare subPath for volumeMount "{self.mount}" of container "{self.container}"',
-            detail=f"{self.volume_path}/{self.relative}: {error.strerror}",
+            detail=f"{self.volume_path}/{self.relative}: {why}",
         )
+
+
+def _refused(text: str) -> ContainerTrouble:
+    return ContainerTrouble("CreateContainerConfigError", text)
+
+
+def _said(error: OSError) -> str:
+    return os.strerror(error.errno or 0).lower()

@@ -39,7 +39,7 @@ __all__ = ["DRIVER", "KUBELET", "ClaimedVolume", "VolumeManager", "claimed_volum
 DRIVER = "ossplugin.csi.alibabacloud.com"
 KUBELET = "/var/lib/kubelet"
 _ATTACH_SECONDS = 600.0
-_SLOW_WALK_SECONDS = 30.0
+_SLOW_WALK_SECONDS, _PROGRESS_SECONDS = 30.0, 60.0
 _NOT_FINAL = {
     Code.CANCELLED,
     Code.DEADLINE_EXCEEDED,
@@ -79,11 +79,12 @@ def claimed_volumes(pod: KubeObject) -> Iterator[ClaimedVolume]:
 @dataclass(slots=True)
 class _Mounted:
     """A volume at a Pod. pv: as it was when it was mounted; target: node path; published: whether NodeUnpublish is
-    owed."""
+    owed; reconstructed: found on the disk by a kubelet that has just started."""
 
     pv: KubeObject
     target: str
     published: bool = True
+    reconstructed: bool = False
 
 
 @dataclass(slots=True)
@@ -94,7 +95,8 @@ class _Staged:
 
 @dataclass(slots=True)
 class VolumeManager:
-    """One node's. cost: simulated seconds that the cloud's requests have taken so far; log: kubelet's log."""
+    """One node's. cost: simulated seconds that the cloud's requests have taken so far; log: kubelet's log; registered:
+    whether the driver is known to this kubelet (its csi-plugin runs)."""
 
     node: str
     api: Api
@@ -105,6 +107,7 @@ class VolumeManager:
     cost: Callable[[], float]
     log: Callable[[str], None]
     attach_required: Callable[[], bool]
+    registered: Callable[[], bool] = lambda: True
     _mounted: dict[tuple[str, str], _Mounted] = field(default_factory=dict)
     _staged: dict[str, _Staged] = field(default_factory=dict)
     _leaving: dict[tuple[str, str], KubeObject] = field(default_factory=dict)
@@ -138,18 +141,23 @@ class VolumeManager:
         uid, namespace = pod["metadata"]["uid"], pod["metadata"]["namespace"]
         pv = yield from self._volume(namespace, volume)
         name, csi = pv["metadata"]["name"], pv["spec"]["csi"]
-        if csi["driver"] != DRIVER:
+        context = yield from self._attached(name, csi["driver"])
+        if csi["driver"] != DRIVER or not self.registered():
             raise VolumeTrouble(
-                f'MountVolume.SetUp failed for volume "{name}" : kubernetes.io/csi: mounter.SetUpAt failed to get CSI '
-                f"client: driver name {csi['driver']} not found in the list of registered CSI drivers"
+                f'MountVolume.MountDevice failed for volume "{name}" : kubernetes.io/csi: attacher.MountDevice failed '
+                f"to create newCsiDriverClient: driver name {csi['driver']} not found in the list of registered CSI "
+                "drivers"
             )
-        context = yield from self._attached(name)
         target = f"{pod_directory(uid)}/volumes/kubernetes.io~csi/{name}/mount"
         capability = _capability(pv)
         staging = ""
         if "STAGE_UNSTAGE_VOLUME" in self.driver().capabilities():
             staging = yield from self._stage(pv, capability, context)
         self._staged.setdefault(csi["volumeHandle"], _Staged(staging)).users.add(uid)
+        # Whatever becomes of the rest: it is staged now, and attached.
+        self._leaving[uid, volume.name] = pv
+        if self._is_there(name, target):
+            return
         request = NodePublishVolumeRequest(
             volume_id=csi["volumeHandle"],
             target_path=target,
@@ -160,23 +168,50 @@ class VolumeManager:
             volume_context=_volume_context(pod, csi),
             secrets=self._secrets(name, csi),
         )
-        self.host.makedirs(os.path.dirname(target))
-        self.host.write_file(
-            f"{os.path.dirname(target)}/vol_data.json", json.dumps({"volumeHandle": csi["volumeHandle"]})
-        )
+        self._write_data(target, csi["volumeHandle"])
         mounted = self._mounted.setdefault((uid, volume.name), _Mounted(pv, target))
         try:
             yield from self.driver().node_publish_volume(request)
         except CsiError as error:
-            if error.code not in _NOT_FINAL:
-                mounted.published = False
-                self._remove_directory(target)
+            if error.code not in _NOT_FINAL and not mounted.reconstructed:
                 del self._mounted[uid, volume.name]
-                # It is staged all the same, and attached.
-                self._leaving[uid, volume.name] = pv
+                self._take_back(target)
             raise VolumeTrouble(f'MountVolume.SetUp failed for volume "{name}" : {error}') from error
         self._leaving.pop((uid, volume.name), None)
         yield from self._walk(pod, pv, volume, target)
+
+    def forget(self, uid: str) -> None:
+        """A kubelet that has just started knows the volumes of a Pod by their directories alone."""
+        for (pod, _), mounted in self._mounted.items():
+            if pod == uid:
+                mounted.reconstructed = True
+
+    def _is_there(self, pv: str, target: str) -> bool:
+        """SetUpAt's first look: what is mounted already (after an answer that was not final, or a restart of kubelet)
+        is left alone, what is dead is the driver's business."""
+        try:
+            self.host.root.stat(target)
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            if self.utils.is_corrupted(error):
+                return False
+            raise VolumeTrouble(f'MountVolume.SetUp failed for volume "{pv}" : {_said(error)}') from error
+        return self.utils.is_mounted(target)
+
+    def _write_data(self, target: str, handle: str) -> None:
+        """vol_data.json beside a target, by which a restarted kubelet would know the volume."""
+        directory = os.path.dirname(target)
+        self.host.makedirs(directory)
+        self.host.write_file(f"{directory}/vol_data.json", json.dumps({"driverName": DRIVER, "volumeHandle": handle}))
+
+    def _take_back(self, target: str) -> None:
+        try:
+            self._remove_directory(target)
+        except OSError as error:
+            self.log(
+                f"kubernetes.io/csi: mounter.SetUpAt failed to remove mount dir after error [{target}]: {_said(error)}"
+            )
 
     def _volume(self, namespace: str, volume: ClaimedVolume) -> Steps[KubeObject]:
         def bound() -> bool:
@@ -187,8 +222,8 @@ class VolumeManager:
         claim = self.api.get("PersistentVolumeClaim", volume.claim, namespace)
         return self.api.get("PersistentVolume", claim["spec"]["volumeName"])
 
-    def _attached(self, pv: str) -> Steps[Mapping[str, str]]:
-        if not self.attach_required():
+    def _attached(self, pv: str, driver: str) -> Steps[Mapping[str, str]]:
+        if not self._attaches(driver):
             return {}
 
         def attachment() -> KubeObject | None:
@@ -207,6 +242,12 @@ class VolumeManager:
             )
         return dict(found["status"].get("attachmentMetadata") or {})
 
+    def _attaches(self, driver: str) -> bool:
+        if driver == DRIVER:
+            return self.attach_required()
+        known = self.api.find("CSIDriver", driver)
+        return known is None or bool(known["spec"].get("attachRequired", True))
+
     def _stage(self, pv: KubeObject, capability: VolumeCapability, context: Mapping[str, str]) -> Steps[str]:
         name, csi = pv["metadata"]["name"], pv["spec"]["csi"]
         handle = csi["volumeHandle"]
@@ -216,7 +257,7 @@ class VolumeManager:
             place = f"pv/{name}"
         directory = f"{KUBELET}/plugins/kubernetes.io/csi/{place}"
         staging = f"{directory}/globalmount"
-        self.host.makedirs(directory)
+        self._write_data(staging, handle)
         try:
             if not self.utils.exists(staging):
                 self.host.makedirs(staging)
@@ -256,7 +297,7 @@ class VolumeManager:
         driver = self.api.find("CSIDriver", DRIVER) or {}
         request = FsGroupRequest(
             fs_group=context.get("fsGroup"),
-            read_only=volume.read_only or bool(pv["spec"]["csi"].get("readOnly")),
+            read_only=volume.read_only,
             fs_type=pv["spec"]["csi"].get("fsType") or "",
             access_modes=pv["spec"].get("accessModes") or (),
             policy=driver.get("spec", {}).get("fsGroupPolicy", "ReadWriteOnceWithFSType"),
@@ -279,22 +320,28 @@ class VolumeManager:
         yield from self._walk_time(pod, target, seconds, walk.entries)
 
     def _walk_time(self, pod: KubeObject, target: str, seconds: float, entries: int) -> Steps[None]:
-        """The Pod waits as long as the walk's requests took."""
+        """The Pod waits as long as the walk's requests took; what it has done by then is taken to be in proportion."""
+        about = target.split("/pods/", 1)[1]
         if self.profile.progress_event and seconds > _SLOW_WALK_SECONDS:
             yield Wait(seconds=_SLOW_WALK_SECONDS)
-            about = target.split("/pods/", 1)[1]
-            self.api.event(
-                ObjectReference("Pod", pod["metadata"]["namespace"], pod["metadata"]["name"]),
-                "Warning",
-                "VolumePermissionChangeInProgress",
+            self._tell_progress(
+                pod,
                 f"Setting volume ownership for {about} is taking longer than expected, consider using OnRootMismatch - "
                 "https://kubernetes.io/docs/tasks/configure-pod-container/security-context/"
                 "#configure-volume-permission-and-ownership-change-policy-for-pods",
-                component="kubelet",
-                host=self.node,
             )
-            seconds -= _SLOW_WALK_SECONDS
+            passed = _SLOW_WALK_SECONDS
+            while passed + _PROGRESS_SECONDS < seconds:
+                yield Wait(seconds=_PROGRESS_SECONDS)
+                passed += _PROGRESS_SECONDS
+                done = int(entries * passed / seconds)
+                self._tell_progress(pod, f"Setting volume ownership for {about}, processed {done} files.")
+            seconds -= passed
         yield Wait(seconds=seconds)
+
+    def _tell_progress(self, pod: KubeObject, text: str) -> None:
+        about = ObjectReference("Pod", pod["metadata"]["namespace"], pod["metadata"]["name"])
+        self.api.event(about, "Warning", "VolumePermissionChangeInProgress", text, component="kubelet", host=self.node)
 
     # --- unmounting ---
 
@@ -305,10 +352,14 @@ class VolumeManager:
         if mounted is not None:
             pv = mounted.pv["metadata"]["name"]
             handle = mounted.pv["spec"]["csi"]["volumeHandle"]
-            about = f'"{name}" (UniqueName: "kubernetes.io/csi/{DRIVER}^{handle}")'
+            about = f'volume "{name}" (UniqueName: "kubernetes.io/csi/{DRIVER}^{handle}") pod "{uid}" (UID: "{uid}")'
+            self.timeline.synchronise()
             try:
-                self.timeline.synchronise()
                 self._clean_subpaths(uid, pv)
+            except (UnmountFailed, OSError) as error:
+                self.log(f"error cleaning subPath mounts for {about} : {_said(error)}")
+                return False
+            try:
                 if mounted.published:
                     yield from self.driver().node_unpublish_volume(
                         mounted.pv["spec"]["csi"]["volumeHandle"], mounted.target
@@ -316,12 +367,12 @@ class VolumeManager:
                 self._remove_directory(mounted.target)
             except CsiError as error:
                 self.log(
-                    f"UnmountVolume.TearDown failed for volume {about} : kubernetes.io/csi: Unmounter.TearDownAt "
+                    f"UnmountVolume.TearDown failed for {about} : kubernetes.io/csi: Unmounter.TearDownAt "
                     f"failed: {error}"
                 )
                 return False
-            except (UnmountFailed, OSError) as error:
-                self.log(f"UnmountVolume.TearDown failed for volume {about} : {_said(error)}")
+            except OSError as error:
+                self.log(f"UnmountVolume.TearDown failed for {about} : {_said(error)}")
                 return False
             del self._mounted[uid, name]
             self._leaving[uid, name] = mounted.pv
@@ -339,13 +390,32 @@ class VolumeManager:
             staged.users.discard(uid)
             return True
         if staged.path:
+            about = f'volume "{pv["metadata"]["name"]}" (UniqueName: "kubernetes.io/csi/{DRIVER}^{handle}")'
+            others = self._mounted_elsewhere(staged.path)
             try:
+                if others:
+                    self.log(
+                        f'GetDeviceMountRefs check failed for {about} on node "{self.node}" : the device mount path '
+                        f'"{staged.path}" is still mounted by other references [{" ".join(others)}]'
+                    )
+                    return False
                 yield from self.driver().node_unstage_volume(handle, staged.path)
-            except CsiError as error:
-                self.log(f'UnmountDevice failed for volume "{pv["metadata"]["name"]}" : kubernetes.io/csi: {error}')
+                self._remove_directory(staged.path)
+            except (CsiError, OSError) as error:
+                self.log(
+                    f'UnmountDevice failed for {about} on node "{self.node}" : kubernetes.io/csi: '
+                    f"attacher.UnmountDevice failed: {_said(error)}"
+                )
                 return False
         del self._staged[handle]
         return True
+
+    def _mounted_elsewhere(self, path: str) -> list[str]:
+        process = self.host.ossfs_at(path)
+        if process is None:
+            return []
+        lines = self.host.mounts()
+        return [line.target for line in lines if line.target != path and self.host.ossfs_at(line.target) is process]
 
     def _clean_subpaths(self, uid: str, pv: str) -> None:
         directory = f"{pod_directory(uid)}/volume-subpaths/{pv}"
@@ -355,8 +425,9 @@ class VolumeManager:
                 place = f"{directory}/{container}/{index}"
                 try:
                     utils.cleanup(place, note=self.log)
-                except OSError as error:
-                    raise OSError(error.errno, f"error processing {directory}/{container}: {_said(error)}") from error
+                except (UnmountFailed, OSError) as error:
+                    where = f"error processing {directory}/{container}: error cleaning subpath mount {place}"
+                    raise UnmountFailed(f"{where}: {_said(error)}") from error
             self._remove(f"{directory}/{container}")
         self._remove(directory)
 
