@@ -122,7 +122,7 @@ class PodWorker:
         delay = _FIRST_RETRY
         while not self.deleted:
             try:
-                yield from self.kubelet.volumes.mount(self.pod, volume)
+                yield from self.kubelet.volumes.mount(self.pod, volume, lambda: self.deleted)
             except VolumeTrouble as trouble:
                 self._event("Warning", "FailedMount", str(trouble))
             else:

@@ -136,12 +136,19 @@ class VolumeManager:
 
     # --- mounting ---
 
-    def mount(self, pod: KubeObject, volume: ClaimedVolume) -> Steps[None]:
-        """One attempt. Raises VolumeTrouble."""
+    def mount(
+        self, pod: KubeObject, volume: ClaimedVolume, abandoned: Callable[[], bool] = lambda: False
+    ) -> Steps[None]:
+        """One attempt. abandoned: whether the Pod is being deleted, so that what has not begun need not be waited for.
+        Raises VolumeTrouble."""
         uid, namespace = pod["metadata"]["uid"], pod["metadata"]["namespace"]
-        pv = yield from self._volume(namespace, volume)
+        pv = yield from self._volume(namespace, volume, abandoned)
+        if pv is None:
+            return
         name, csi = pv["metadata"]["name"], pv["spec"]["csi"]
-        context = yield from self._attached(name, csi["driver"])
+        context = yield from self._attached(name, csi["driver"], abandoned)
+        if abandoned():
+            return
         if csi["driver"] != DRIVER or not self.registered():
             raise VolumeTrouble(
                 f'MountVolume.MountDevice failed for volume "{name}" : kubernetes.io/csi: attacher.MountDevice failed '
@@ -213,16 +220,18 @@ class VolumeManager:
                 f"kubernetes.io/csi: mounter.SetUpAt failed to remove mount dir after error [{target}]: {_said(error)}"
             )
 
-    def _volume(self, namespace: str, volume: ClaimedVolume) -> Steps[KubeObject]:
+    def _volume(self, namespace: str, volume: ClaimedVolume, abandoned: Callable[[], bool]) -> Steps[KubeObject | None]:
         def bound() -> bool:
             claim = self.api.find("PersistentVolumeClaim", volume.claim, namespace)
             return claim is not None and claim.get("status", {}).get("phase") == "Bound"
 
-        yield Wait(bound)
+        yield Wait(lambda: abandoned() or bound())
+        if abandoned():
+            return None
         claim = self.api.get("PersistentVolumeClaim", volume.claim, namespace)
         return self.api.get("PersistentVolume", claim["spec"]["volumeName"])
 
-    def _attached(self, pv: str, driver: str) -> Steps[Mapping[str, str]]:
+    def _attached(self, pv: str, driver: str, abandoned: Callable[[], bool]) -> Steps[Mapping[str, str]]:
         if not self._attaches(driver):
             return {}
 
@@ -233,8 +242,10 @@ class VolumeManager:
                     return found if found.get("status", {}).get("attached") else None
             return None
 
-        held = yield Wait(lambda: attachment() is not None, _ATTACH_SECONDS)
-        found = attachment() if held else None
+        yield Wait(lambda: abandoned() or attachment() is not None, _ATTACH_SECONDS)
+        found = attachment()
+        if found is None and abandoned():
+            return {}
         if found is None:
             raise VolumeTrouble(
                 f'MountVolume.WaitForAttach failed for volume "{pv}" : watch error or timeout waiting for volume '
