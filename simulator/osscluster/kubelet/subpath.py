@@ -59,19 +59,21 @@ class SubPath:
             raise _refused(f"unable to provision SubPath `{self.relative}`: must not contain '..'")
         source = f"{self.volume_path}/{self.relative}"
         try:
-            missing = not self._exists(source)
+            real = self._resolved(source)
+        except FileNotFoundError:
+            real = self._make()
         except OSError as error:
             raise self._unprepared(_said(error)) from error
-        if missing:
-            self._make()
+        if not self._inside(real):
+            raise self._unprepared(f"{real} not within {self.volume_path}")
         try:
-            real = self._resolved(source)
-            if real != self.volume_path and not real.startswith(f"{self.volume_path}/"):
-                raise self._unprepared(f"{real} not within {self.volume_path}")
             self._bind(real)
         except OSError as error:
             raise self._unprepared(_said(error)) from error
         return self.target
+
+    def _inside(self, path: str) -> bool:
+        return path == self.volume_path or path.startswith(f"{self.volume_path}/")
 
     def _exists(self, path: str) -> bool:
         try:
@@ -103,23 +105,24 @@ class SubPath:
             todo = leads.strip("/").split("/") + todo
         return done
 
-    def _make(self) -> None:
-        root = self.host.root
+    def _make(self) -> str:
+        root, done = self.host.root, self.volume_path
         try:
             # The mode of the volume's root (SafeMakeDir); against kubelet's umask it is set for the last one alone.
             mode = stat.S_IMODE(root.stat(self.volume_path).mode)
-            path = self.volume_path
             for part in self.relative.strip("/").split("/"):
-                path = f"{path}/{part}"
-                if not self._exists(path):
-                    root.mkdir(path, mode & ~_UMASK)
-            root.chmod(path, mode)
+                try:
+                    done = self._resolved(f"{done}/{part}")
+                except FileNotFoundError:
+                    done = f"{done}/{part}"
+                    root.mkdir(done, mode & ~_UMASK)
+                if not self._inside(done):
+                    raise self._not_made(f"path {done} is outside of allowed base {self.volume_path}")
+            root.chmod(done, mode)
         except OSError as error:
-            raise ContainerTrouble(
-                "CreateContainerConfigError",
-                f'failed to create subPath directory for volumeMount "{self.mount}" of container "{self.container}"',
-                detail=f"cannot create directory {self.volume_path}/{self.relative}: {_said(error)}",
-            ) from error
+            said = _said(error)
+            raise self._not_made(f"cannot create directory {self.volume_path}/{self.relative}: {said}") from error
+        return done
 
     def _bind(self, source: str) -> None:
         root = self.host.root
@@ -143,6 +146,13 @@ class SubPath:
 
     def _same_ossfs(self) -> bool:
         return self.host.ossfs_at(self.target) is self.host.ossfs_at(self.volume_path)
+
+    def _not_made(self, why: str) -> ContainerTrouble:
+        return ContainerTrouble(
+            "CreateContainerConfigError",
+            f'failed to create subPath directory for volumeMount "{self.mount}" of container "{self.container}"',
+            detail=why,
+        )
 
     def _unprepared(self, why: str) -> ContainerTrouble:
         return ContainerTrouble(

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
+from tests.osscluster.clusterlab import ClusterLab, claim, pod, volume
 
+from osscloud.admin import NewObject
+from osscloud.faults import Fault
 from osscluster.direct import DirectEngine
 from osscluster.kubelet import profile
 from osscluster.kubelet.fsgroup import FsGroupRequest, FsGroupWalk, applies
@@ -96,3 +99,48 @@ def test_a_release_between_two_rows_is_as_the_older_of_them() -> None:
         profile.find("1.16")
     with pytest.raises(ValueError, match=r"write 1\.30"):
         profile.find("latest")
+
+
+@pytest.mark.parametrize("kubernetes", ["1.32", "1.33"])
+def test_a_walk_of_minutes_is_told_after_half_a_minute_and_each_minute_since_1_33(
+    lab: Callable[..., ClusterLab], kubernetes: str
+) -> None:
+    one = lab("1.28.3", kubernetes)
+    one.admin.put_many("demo", [NewObject(f"many/{number:02}") for number in range(40)])
+    # 43 objects, two copies each, two seconds a copy: about 170 s.
+    one.engine.cloud.service.faults.add(Fault("CopyObject", count=1000, action="latency", seconds=2.0))
+    modes = ["ReadWriteOnce"]
+    context = {"fsGroup": 3000}
+    one.apply(volume(csi={"fsType": "ossfs"}, accessModes=modes), claim(accessModes=modes))
+    one.apply(pod(securityContext=context))
+    uid = one.uid()
+    one.advance(140)
+    told = [event[1:] for event in one.told(reason="VolumePermissionChangeInProgress")]
+    about = f"Setting volume ownership for {uid}/volumes/kubernetes.io~csi/pv-oss/mount"
+    if kubernetes == "1.32":
+        assert not told
+    else:
+        assert told[0] == (
+            f"{about} is taking longer than expected, consider using OnRootMismatch - https://kubernetes.io/docs/tasks/"
+            "configure-pod-container/security-context/"
+            "#configure-volume-permission-and-ownership-change-policy-for-pods",
+            1,
+        )
+        assert [text.startswith(f"{about}, processed ") for text, _ in told[1:]] == [True]
+    assert one.phase() == "Pending"
+    assert one.wait(lambda: one.phase() == "Running", 60)
+
+
+def test_a_directory_that_can_not_be_listed_fails_the_walk_and_the_next_try_leaves_it_out(
+    lab: Callable[..., ClusterLab],
+) -> None:
+    """What is mounted already is not set up again, so the second attempt does not walk."""
+    one = lab("1.28.3")
+    modes = ["ReadWriteOnce"]
+    one.run(volume(csi={"fsType": "ossfs"}, accessModes=modes), claim(accessModes=modes), pod("first"), name="first")
+    faults = one.engine.cloud.service.faults
+    faults.add(Fault("GetBucket", count=100, status=403, code="AccessDenied"))
+    one.run(pod(securityContext={"fsGroup": 3000}))
+    (told,) = one.told(reason="FailedMount")
+    assert told[1].startswith('MountVolume.SetUp failed for volume "pv-oss" : applyFSGroup failed for vol pv-oss: ')
+    assert not [line for line in one.log() if line.startswith("SetVolumeOwnership")]
