@@ -101,7 +101,10 @@ def repro(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Kubernetes manifests.")],
     *,
     given: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="What is in the bucket and how the nodes are, as under `given`.")
+        Path | None, typer.Option(metavar="FILE", help="What is in the bucket: a list of objects, or all of `given`.")
+    ] = None,
+    snapshot: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="What is in the buckets: a file of `ossvol snapshot save`.")
     ] = None,
     via: Annotated[Via | None, typer.Option(help="Default: kernel where it works, otherwise direct.")] = None,
     ossfs: Annotated[str, typer.Option(metavar="PATH", help="A real ossfs binary instead of the simulated one.")] = "",
@@ -125,6 +128,7 @@ def repro(
             csi=known_csi(csi),
             kubernetes=kubernetes,
             ossfs=ossfs,
+            snapshot=snapshot,
         )
         print(report.as_json() if json else report.as_text(), flush=True)
     raise typer.Exit(ExitCode.OK if report.well else ExitCode.FAILURES)

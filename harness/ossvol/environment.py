@@ -71,7 +71,8 @@ class MountedVolume:
 class Environment:
     """engine: fresh, or clean from the last environment. version: the ossfs release of volumes that name none. fixed:
     simulated releases without their defects, where a volume does not say otherwise. csi: release of the driver, "" for
-    the scenario's own; directory: of the scenario's file."""
+    the scenario's own; directory: of the scenario's file; snapshot: a cloud's state to start from. Raises UsageError
+    for a snapshot that cannot be used."""
 
     def __init__(
         self,
@@ -82,6 +83,7 @@ class Environment:
         fixed: bool = False,
         csi: str = "",
         directory: pathlib.Path = pathlib.Path(),
+        snapshot: pathlib.Path | None = None,
     ) -> None:
         self.engine = engine
         self.cloud = cloud = engine.cloud
@@ -92,12 +94,15 @@ class Environment:
         self._containers = {"root": ContainerSpec(), **given.containers}
         self._pids: dict[int, str] = {}
         self._secret_wrong = given.credentials.secret == "wrong"
+        if snapshot is not None:
+            cloud.install(_load_snapshot, snapshot.absolute())
         accounts = cloud.service.accounts
         self._other_key = accounts.create_key()
         if given.ram is not None:
             self.set_up_ram(given.ram)
         self.key = self._new_key()
-        cloud.admin.create_bucket(self.bucket, versioning=given.bucket.versioning or "")
+        if self.bucket not in cloud.admin.buckets():
+            cloud.admin.create_bucket(self.bucket, versioning=given.bucket.versioning or "")
         for entry in given.objects:
             self._put_given(entry)
         self._origin = self._open_origin(given.origin)
@@ -118,10 +123,10 @@ class Environment:
         accounts = self.cloud.service.accounts
         wanted = self.given.credentials
         named = self.given.manifests is not None or self.given.cluster is not None
-        key = accounts.create_key(
-            id=wanted.id or (_KEY_ID if named else ""),
-            secret=wanted.access_key_secret or (_KEY_SECRET if named else ""),
-        )
+        called = wanted.id or (_KEY_ID if named else "")
+        secret = wanted.access_key_secret or (_KEY_SECRET if named else "")
+        # A snapshot may bring the key that the manifests name.
+        key = (accounts.find(called) if called else None) or accounts.create_key(id=called, secret=secret)
         if wanted.policy is not None:
             accounts.set_policy(key.id, self._named_policy(wanted.policy))
         elif wanted.allow is not None or wanted.deny:
@@ -381,6 +386,12 @@ class Environment:
         for name, mounted in self.volumes.items():
             if mounted.volume is None:
                 self.mount(name, None)
+
+
+def _load_snapshot(service: OssService, path: pathlib.Path) -> None:
+    from ossvol.keeping import load_file
+
+    load_file(service, path)
 
 
 def _establish(service: OssService, document: dict[str, Any]) -> object:

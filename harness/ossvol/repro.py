@@ -123,10 +123,12 @@ def reproduce(
     csi: str = "",
     kubernetes: str = "",
     ossfs: str = "",
+    snapshot: Path | None = None,
     seconds: float = 300.0,
 ) -> Report:
-    """Runs the manifests. given: a file with what a scenario has under `given`; seconds: of virtual time to wait for
-    the Pods. Raises UsageError, ScenarioErrors for files that are wrong, EnvironmentMissing."""
+    """Runs the manifests. given: a file with what a scenario has under `given`, or with the list of objects alone;
+    snapshot: a file of `ossvol snapshot save`, what the buckets hold; seconds: of virtual time to wait for the Pods.
+    Raises UsageError, ScenarioErrors for files that are wrong, EnvironmentMissing."""
     from osscluster.api.manifests import ManifestErrors, load
     from osscluster.engine import make_engine
     from osscluster.kubelet import profile as kubernetes_releases
@@ -153,9 +155,9 @@ def reproduce(
     description = _given(given, buckets, objects, csi=csi, kubernetes=kubernetes)
     with (
         closing(make_engine(via, ossfs=ossfs or None)) as engine,
-        closing(Environment(engine, description, "", directory=Path())) as env,
+        closing(Environment(engine, description, "", directory=Path(), snapshot=snapshot)) as env,
     ):
-        for name in buckets[1:]:
+        for name in set(buckets) - set(env.cloud.admin.buckets()):
             env.cloud.admin.create_bucket(name)
         return _observe(env, objects, warnings, seconds)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -116,6 +117,35 @@ def test_a_description_that_is_wrong_is_refused_with_what_was_meant(files: tuple
     done = repro(files[0], "--given", files[1])
     assert done.returncode == 2
     assert 'unknown key "objcts"; did you mean "objects"?' in done.stderr
+
+
+def test_the_bucket_may_be_described_by_a_list_of_objects_alone(files: tuple[Path, Path]) -> None:
+    files[1].write_text("- {key: data/b.csv, size: 3, via: console}\n", encoding="utf-8")
+    report = json.loads(repro(files[0], "--given", files[1], "--json").stdout)
+    assert report["containers"][0]["entries"] == ["b.csv"]
+    files[1].write_text("- {key: data/b.csv, sise: 3}\n", encoding="utf-8")
+    done = repro(files[0], "--given", files[1])
+    assert (done.returncode, 'unknown key "sise"; did you mean "size"?' in done.stderr) == (2, True), done.stderr
+
+
+def test_the_bucket_may_be_a_snapshot_with_the_key_that_the_manifests_name(
+    files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    from osscloud.clock import VirtualClock
+    from osscloud.service import OssService
+    from ossvol.keeping import save_file
+
+    service = OssService(clock=VirtualClock(), rng=random.Random(1))
+    service.admin.create_bucket("reports")
+    service.admin.put("reports", "data/c.csv", b"c")
+    service.accounts.create_key(id="LTAI5tCustomer", secret="customersecret")
+    saved = tmp_path / "cloud.snapshot"
+    save_file(service, saved)
+    done = repro(files[0], "--snapshot", saved, "--json")
+    assert json.loads(done.stdout)["containers"][0]["entries"] == ["c.csv"], done.stderr
+    saved.write_bytes(saved.read_bytes()[:100])
+    damaged = repro(files[0], "--snapshot", saved)
+    assert (damaged.returncode, str(saved) in damaged.stderr) == (2, True), damaged.stderr
 
 
 def test_unknown_releases_and_missing_files_are_said(files: tuple[Path, Path], tmp_path: Path) -> None:

@@ -122,16 +122,20 @@ def check(document: Document) -> tuple[model.Scenario | None, frozenset[int], li
 
 
 def check_given(document: Document) -> tuple[model.Given | None, list[Problem]]:
-    """What a file says that holds only what a scenario has under `given`."""
+    """What a file says that holds only what a scenario has under `given`, or the list of objects alone."""
     problems = list(document.problems)
-    if not isinstance(document.data, dict):
-        return None, problems or [document.problem((), "E102", "a mapping is wanted, as under `given` of a scenario")]
+    alone = isinstance(document.data, list)
+    data = {"objects": document.data} if alone else document.data
+    if not isinstance(data, dict):
+        text = "wanted is a list of objects, or a mapping as under `given` of a scenario"
+        return None, problems or [document.problem((), "E102", text)]
     given = None
     try:
-        given = model.Given.model_validate(document.data)
+        given = model.Given.model_validate(data)
     except ValidationError as error:
         for entry in error.errors(include_url=False):
-            found = _translate(entry, document, document.data, frozenset())
+            where = {**entry, "loc": entry["loc"][1:]} if alone else entry
+            found = _translate(where, document, document.data, frozenset())
             if found is not None:
                 problems.append(found)
     return (given if not problems else None), sorted(set(problems))
@@ -177,6 +181,8 @@ def _keys_of(path: Path, data: Any) -> list[str]:
         if verb is not None and path[-2] in ("when", "remedy", "resolved", "do", "then"):
             return fields(model.STEP_MODELS[verb])
     if not names:
+        if isinstance(data, list):
+            return fields(model.ObjectSpec)
         return fields(model.Scenario if "scenario" in data else model.Given)
     for name in reversed(names[-2:]):
         if name in _MODELS_BY_KEY:
