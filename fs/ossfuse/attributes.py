@@ -202,8 +202,16 @@ class AttributeRules:
         modified = parse_http_date(headers.get("last-modified", ""))
         return self._time(headers, "mtime", modified, False), self._time(headers, "ctime", modified, False)
 
-    def mode(self, key: str, headers: Mapping[str, str], *, forced: bool = False, listed: bool = False) -> int:
-        """Mode with type bits (source: get_mode)."""
+    def mode(
+        self,
+        key: str,
+        headers: Mapping[str, str],
+        *,
+        forced: bool = False,
+        listed: bool = False,
+        typed: bool = True,
+    ) -> int:
+        """Mode with type bits; typed False: only with those that metadata tell (source: get_mode)."""
         profile = self.profile
         slash = key.endswith("/")
         s3sync = False
@@ -226,8 +234,9 @@ class AttributeRules:
             return mode | stat.S_IFLNK | PERMISSIONS
         if s3sync:
             return mode
-        directory = forced or self._typed_directory(slash, headers)
-        mode |= stat.S_IFDIR if directory else stat.S_IFREG
+        directory = typed and (forced or self._typed_directory(slash, headers))
+        if typed:
+            mode |= stat.S_IFDIR if directory else stat.S_IFREG
         if self.options.complement_stat and profile.complement_minimal_permission and not mode & PERMISSIONS:
             mode |= stat.S_IRUSR | (stat.S_IXUSR if directory else 0)
         return mode

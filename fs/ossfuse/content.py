@@ -123,17 +123,10 @@ class Content:
             path,
             lambda: m.entity(path, headers, size, mtime),
             flags=flags,
-            reopen=lambda entity: self._reopen(entity, headers, size, resizes=resizes),
+            reopen=lambda entity: m.reopen(entity, headers, size, resizes=resizes),
         )
         handle.pid, handle.uid, handle.command = ctx.pid, ctx.uid, ctx.command
         return handle
-
-    def _reopen(self, entity: Entity, headers: Headers, size: int, *, resizes: bool) -> None:
-        """resizes: the size is wanted, even of a file that is being written. Otherwise it is the server's, which says
-        nothing about such a file."""
-        grows = self._m.profile.dirty_reopen_grows and size > entity.size
-        keeps = not resizes and entity.modified and not grows
-        entity.reopen(headers, None if keeps else size)
 
     def _handle(self, path: str, fh: int) -> Handle | None:
         """The handle; none where its file must be known by this path and is not: what was not on the server when a
@@ -195,7 +188,7 @@ class Content:
             path,
             lambda: m.entity(path, found.headers, size, mtime),
             flags=os.O_RDWR,
-            reopen=lambda entity: self._reopen(entity, found.headers, size, resizes=resizes),
+            reopen=lambda entity: m.reopen(entity, found.headers, size, resizes=resizes),
         )
         try:
             handle.entity.update_ctime()

@@ -697,6 +697,14 @@ WORDS: Mapping[str, Words] = {
             "a file that is open more than once can be made shorter",
         ),
     ),
+    "dirty_metadata_forgets_type": Words(
+        _DEFECTS,
+        _either(
+            "after chown, utimens or setxattr a file that is being written is EIO, its close too, and what was written "
+            "is lost, where its metadata have no mode, or one without type",
+            "chown, utimens and setxattr do no harm to a file that is being written",
+        ),
+    ),
     "failed_upload_hides_new_file": Words(
         _DEFECTS,
         _either(

@@ -104,7 +104,7 @@ class Metadata:
         elif m.options.nocopyapi:
             if times is not None:
                 update = self._times(found, {}, times)
-            self._reupload(path, found, update)
+            self._reupload(path, update)
             return
         else:
             refresh = times is not None and m.options.readdir_optimize
@@ -150,20 +150,14 @@ class Metadata:
         whole = {name: value.partition(".")[0] if name.endswith("time") else value for name, value in update.items()}
         self._namespace.put_directory(path, {**fresh, **whole})
 
-    def _reupload(self, path: str, found: Attributes, update: Headers) -> None:
+    def _reupload(self, path: str, update: Headers) -> None:
         """Without the copy API: download, upload with the new metadata."""
         m = self._m
-        headers = m.lookup.find(path).headers
-        handle = m.files.open(
-            path, lambda: m.entity(path, headers, found.size, found.mtime), flags=os.O_RDWR, reopen=None
-        )
-        try:
-            handle.entity.load()
-            handle.entity.merge_metadata(update)
-            handle.entity.upload(force=True)
-        finally:
-            m.files.close(handle)
-            m.cache.drop(path)
+        with m.local_file(path, m.lookup.find(path), os.O_RDWR) as entity:
+            entity.load()
+            entity.merge_metadata(update)
+            entity.upload(force=True)
+        m.cache.drop(path)
 
     # --- extended attributes: one header with urlencoded JSON, {"user.a":"base64"} -----------------------------------
 

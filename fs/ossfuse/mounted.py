@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from osscloud.clock import Clock
@@ -15,7 +17,7 @@ from ossfuse.attributes import META, AttributeRules, Headers, content_length
 from ossfuse.client import ObjectClient
 from ossfuse.entity import Entity, OpenFiles, Spool
 from ossfuse.errors import RequestFailed
-from ossfuse.lookup import Lookup
+from ossfuse.lookup import Found, Lookup
 from ossfuse.mime import MimeTable
 from ossfuse.options import MountOptions
 from ossfuse.profile import Profile
@@ -65,6 +67,40 @@ class Mounted:
             spool=self.spool,
             look_up=self._look_up,
         )
+
+    @contextlib.contextmanager
+    def local_file(self, path: str, found: Found, flags: int) -> Iterator[Entity]:
+        """The file at `path` for the time of one call: the one that is open there, else a new one. What is not regular
+        is never taken for the open one, but with use_cache (source: get_local_fent, FdManager::Open)."""
+        attributes = found.attributes
+        regular = stat.S_ISREG(attributes.mode)
+        dated = regular or (attributes.is_symlink and self.profile.reupload_dates_links)
+        mtime = attributes.mtime if dated else None
+
+        def create() -> Entity:
+            return self.entity(path, found.headers, attributes.size, mtime, temporary=not regular)
+
+        if not regular and not self.options.use_cache:
+            entity = create()
+            try:
+                yield entity
+            finally:
+                entity.close()
+            return
+        handle = self.files.open(
+            path, create, flags=flags, reopen=lambda entity: self.reopen(entity, found.headers, attributes.size)
+        )
+        try:
+            yield handle.entity
+        finally:
+            self.files.close(handle)
+
+    def reopen(self, entity: Entity, headers: Headers, size: int, *, resizes: bool = False) -> None:
+        """One more open. resizes: the size is wanted, even of a file that is being written. Otherwise it is the
+        server's, which says nothing about such a file."""
+        grows = self.profile.dirty_reopen_grows and size > entity.size
+        keeps = not resizes and entity.modified and not grows
+        entity.reopen(headers, None if keeps else size)
 
     def _look_up(self, path: str) -> None:
         with contextlib.suppress(OSError):

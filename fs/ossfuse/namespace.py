@@ -162,16 +162,8 @@ class Namespace:
         found = m.lookup.find(path)
         target = symlink_target(found.headers) if m.profile.symlink_target_header else None
         if target is None:
-            mtime, size = found.attributes.mtime, found.attributes.size
-            handle = m.files.open(
-                path,
-                lambda: m.entity(path, found.headers, size, mtime, temporary=found.attributes.is_symlink),
-                flags=os.O_RDONLY,
-            )
-            try:
-                body = handle.entity.read(0, size)
-            finally:
-                m.files.close(handle)
+            with m.local_file(path, found, os.O_RDONLY) as entity:
+                body = entity.read(0, entity.size)
             target = body.decode("utf-8", "surrogateescape").partition("\0")[0]
         if m.profile.readlink_cached:
             target = target.strip(" \t\f\n\r\v")
@@ -248,13 +240,7 @@ class Namespace:
     def _reupload(self, ctx: Context, old: str, new: str, *, top: bool) -> None:
         """Without the copy API: download, upload under the new name, delete."""
         m = self._m
-        found = m.lookup.find(old)
-        link = found.attributes.is_symlink and m.profile.reupload_dates_links
-        mtime = found.attributes.mtime if link or stat.S_ISREG(found.attributes.mode) else None
-        size = found.attributes.size
-        handle = m.files.open(old, lambda: m.entity(old, found.headers, size, mtime), flags=os.O_RDWR)
-        entity = handle.entity
-        try:
+        with m.local_file(old, m.lookup.find(old), os.O_RDWR) as entity:
             try:
                 entity.load()
             except OSError as error:
@@ -264,8 +250,6 @@ class Namespace:
                 entity.headers[META + "ctime"] = str(m.now())
             entity.upload(target=new, force=True)
             m.files.renamed(old, new)
-        finally:
-            m.files.close(handle)
         try:
             self.unlink(ctx, old)
         finally:

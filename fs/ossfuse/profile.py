@@ -247,6 +247,9 @@ class Profile:
     dirty_shrink_ignored: bool = True
     # 1.91: a new file whose first upload failed can't be looked up any more although it is open, measured
     failed_upload_hides_new_file: bool = True
+    # 1.91: a change of metadata of a file that was written and not uploaded takes its type away where metadata do not
+    # tell it; the kernel gives the inode up, and what was written is lost. Source: StatCache::UpdateMetaStats; measured
+    dirty_metadata_forgets_type: bool = True
     # 1.91: a read that fetches a file as a whole forgets that it was made shorter. Source:
     # PageList::SetPageLoadedStatus; measured
     read_forgets_shrink: bool = True
@@ -449,6 +452,7 @@ _V1806 = Profile(
     path_truncate_ignored=False,
     dirty_shrink_ignored=False,
     dirty_reopen_grows=False,
+    dirty_metadata_forgets_type=False,
     read_forgets_shrink=False,
     failed_upload_hides_new_file=False,
     link_refusal=LinkRefusal.EPERM,
@@ -657,6 +661,7 @@ DEFECTS = (
     Defect("shrink-ignored", "dirty_shrink_ignored", right=False),
     Defect("shrink-lost-by-read", "read_forgets_shrink", right=False),
     Defect("shortened-grows-back", "dirty_reopen_grows", right=False),
+    Defect("type-forgotten", "dirty_metadata_forgets_type", right=False),
     Defect("error-cached-as-missing", "negative_cache_any_failure", right=False),
     Defect("refused-name-exists", "forbidden_head_exists", right=False),
     Defect("stale-rename", "rename_flushes_source", right=True),

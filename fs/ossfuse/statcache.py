@@ -80,6 +80,7 @@ class StatCache:
         self._remember_missing = options.noobj_cache
         self._optimized = options.readdir_optimize
         self._hit_refreshes = profile.stat_cache_hit_refreshes and self._expire is None
+        self._keeps_type = not profile.dirty_metadata_forgets_type
         self._needs_etag = profile.stat_cache_needs_etag
         self._evicts_by_name = profile.stat_cache_evicts_by_name
         self._missing_refreshes = profile.negative_cache_hit_refreshes
@@ -171,7 +172,8 @@ class StatCache:
             self._links.pop(path, None)
 
     def update(self, path: str, headers: Mapping[str, str]) -> None:
-        """Replaces metadata of a live entry whose file is still being written; the type and size stay."""
+        """Replaces metadata of a live entry whose file is still being written; the size stays, and the type unless the
+        release forgets it (source: UpdateMetaStats)."""
         with self._lock:
             entry = self._entries.get(path)
             if entry is None or self._capacity < 1:
@@ -181,7 +183,7 @@ class StatCache:
             )
             self._refresh(path, entry)
             if not self._optimized:
-                entry.attributes.mode = self._rules.mode(self._key_of(path), entry.headers)
+                entry.attributes.mode = self._rules.mode(self._key_of(path), entry.headers, typed=self._keeps_type)
 
     def grow(self, path: str, size: int) -> None:
         """Adds `size` bytes to the cached size (source: StatCache::IncSize of 1.80, which counts every write)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -241,3 +242,50 @@ def test_an_attribute_of_a_directory_needs_no_local_file_with_use_cache_in_1_80(
     volume.fs.setxattr(ROOT, "/d", "user.a", b"v", 0)
     assert volume.fs.getxattr(ROOT, "/d", "user.a") == b"v"
     assert volume.keys() == ["d/"]
+
+
+def test_without_the_copy_api_chmod_of_an_open_file_stores_no_time_that_the_object_lacks(ossfs) -> None:
+    volume = ossfs("1.91.10", "-onocopyapi")
+    for name, held in (("open", True), ("closed", False)):
+        volume.put(name, b"hello")
+        fh = volume.fs.open(ROOT, f"/{name}", os.O_RDONLY) if held else None
+        volume.fs.chmod(ROOT, f"/{name}", 0o600)
+        assert ("mtime" in volume.object(name).meta) is not held
+        if fh is not None:
+            volume.fs.release(ROOT, f"/{name}", fh)
+
+
+def test_without_the_copy_api_a_change_of_metadata_that_failed_leaves_the_cache_as_it_is(ossfs) -> None:
+    volume = ossfs("1.91.10", "-onocopyapi")
+    volume.put("d/", b"hello", meta={"mode": "33188"})
+
+    def change() -> None:
+        with pytest.raises(OSError, match=r"Input/output|No such file"):
+            volume.fs.chmod(ROOT, "/d", 0o600)
+
+    assert "HEAD d/" in volume.requests(change)
+    assert [line for line in volume.requests(change) if line.startswith("HEAD")] == []
+
+
+def test_a_symlink_is_read_from_its_own_object_while_a_file_is_open_at_its_name(ossfs) -> None:
+    volume = ossfs("1.91.10")
+    volume.put("p", bytes(100), meta={"mode": "33188"})
+    fh = volume.fs.open(ROOT, "/p", os.O_RDONLY)
+    volume.put("p", b"target", meta={"mode": "41471"})
+    volume.fs.flush(ROOT, "/p", fh)
+    volume.transport.log.clear()
+    assert volume.fs.readlink(ROOT, "/p") == "target"
+    assert [request.headers.get("range") for request in volume.sent() if request.method == "GET"] == ["bytes=0-5"]
+    volume.fs.release(ROOT, "/p", fh)
+
+
+@pytest.mark.parametrize("meta", [{}, {"mode": "493"}])
+def test_metadata_of_a_file_that_is_being_written_take_its_type_away_in_1_91(ossfs, meta: dict[str, str]) -> None:
+    for fixed, kind in ((False, 0), (True, stat.S_IFREG)):
+        volume = ossfs("1.91.10", fixed=fixed)
+        volume.put("f", b"hello", meta=meta)
+        fh = volume.fs.open(ROOT, "/f", os.O_RDWR)
+        volume.fs.write(ROOT, "/f", fh, b"x", 0)
+        volume.fs.chown(ROOT, "/f", 1000, 1000)
+        assert stat.S_IFMT(volume.fs.getattr(ROOT, "/f").mode) == kind
+        volume.fs.release(ROOT, "/f", fh)
