@@ -180,7 +180,8 @@ class Content:
         found = m.lookup.find(path, refresh_listed=m.options.readdir_optimize)
         shared = m.profile.entity_shared
         handles = m.files.count(path)
-        stores = not m.profile.path_truncate_ignored and not (shared and handles)
+        # The close of a file that is only read uploads nothing.
+        stores = not m.profile.path_truncate_ignored and not (shared and m.files.written(path))
         resizes = handles <= 1 or not m.profile.dirty_shrink_ignored
         # Without a time, 1.91 takes the whole local file for changed; that must not reach the server.
         mtime = found.attributes.mtime if stores and shared else None

@@ -558,6 +558,11 @@ class OpenFiles:
         with self._lock:
             return sum(entity.opens for entity in self._entities.get(path, ()))
 
+    def written(self, path: str) -> bool:
+        """Whether a handle is open at `path` whose close uploads."""
+        with self._lock:
+            return any(handle.writable and handle.entity.path == path for handle in self._handles.values())
+
     def renamed(self, old: str, new: str) -> None:
         """Open files keep their content under the new name."""
         with self._lock:

@@ -10,10 +10,11 @@ Laws:
 - **Shapes.** Type, mode and owner come from metadata, Content-Type and key as the release reads them; umask=, uid=
   and gid= lie over them.
 - **Open files.** What a mount writes is on this mount at once and on the server with fsync or close, not before; a new
-  file is not on the server until then. All opens of a name on one mount share its content.
+  file is not on the server until then. All opens of a name on one mount share its content. While the server lacks
+  something of it, a new owner is not shown, and a new mode only where there is a stat cache (measured, 1.91.10).
 - **Caches.** A mount shows the current shape of a name, or one that the name had within the lifetime of the mount's
   cache; what the mount itself has changed it shows at once. After the expiry only the current shape is right. A
-  listing is never cached.
+  listing is never cached. A name that has become another type may be EIO while the kernel knows the old one.
 - **Rights.** `rights.RIGHTS`. A call fails exactly when there is a reason to, with the errno of one of its reasons.
 
 It knows no request, no kernel and no clock: times are arguments. Not modelled, so never judged: times of files, sizes
@@ -151,7 +152,8 @@ class View:
 class Local:
     """A file that a mount has open. content: what its readers see; changed: the server lacks something of it; new: the
     server lacks the file; suspect: somebody else changed the object meanwhile, so that content and upload depend on
-    what was loaded before; hidden: unlinked while open. handles: names of the opens."""
+    what was loaded before; hidden: unlinked while open; refused: a close was, so nothing of it is acknowledged. meta: for
+    the upload; shown: what stat(2) makes of it until then. handles: names of the opens."""
 
     content: bytearray
     meta: dict[str, str]
@@ -160,22 +162,41 @@ class Local:
     changed: bool = False
     suspect: bool = False
     hidden: bool = False
-    handles: dict[str, bool] = field(default_factory=dict)  # name to whether it writes
+    handles: set[str] = field(default_factory=set)
+    refused: bool = False
+    shown: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.shown = dict(self.meta)
 
     def object(self) -> Object:
         """What an upload makes of it."""
         return Object(bytes(self.content), self.content_type, dict(self.meta))
 
+    def change(self, meta: Mapping[str, str], *, cached: bool) -> bool:
+        """Other metadata; False where the server has to be told now. cached: whether the mount has a stat cache."""
+        self.meta.update(meta)
+        if self.changed or self.new:
+            if cached and "mode" in meta:
+                self.shown["mode"] = meta["mode"]
+            return True
+        self.shown = dict(self.meta)
+        return False
+
 
 @dataclass(slots=True)
 class MountView:
-    """A mount. open: files by path; past: outdated shapes of a name with the time until which each may show."""
+    """A mount. open: files by path; past: outdated shapes of a name with the time until which each may show, whatever
+    is above it and before the mount's options; wild: names of which nothing is known until then. shown: shapes after the last step, likewise;
+    others: the second ones of names that are two objects."""
 
     view: View
     alive: bool = True
     open: dict[str, Local] = field(default_factory=dict)
     past: dict[str, list[tuple[Shape, float]]] = field(default_factory=dict)
+    wild: dict[str, float] = field(default_factory=dict)
     shown: dict[str, Shape] = field(default_factory=dict)
+    others: dict[str, Shape] = field(default_factory=dict)
 
 
 def parents(path: str) -> list[str]:
@@ -249,32 +270,40 @@ class Model:
         local = seen.open.get(path)
         if local is None or local.hidden:
             return self.raw(seen.view, path)
-        return seen.view.shape(path, local.object())
+        return seen.view.shape(path, Object(bytes(local.content), local.content_type, local.shown))
+
+    def owner(self, mount: str, path: str) -> int:
+        """The uid that is stored with a name."""
+        seen = self.mounts[mount]
+        return self._own(seen, path).uid if path else seen.view.root().uid
 
     def allowed(self, mount: str, path: str, now: float) -> list[Shape]:
         """Every shape that the mount may show now, the current one first."""
         seen = self.mounts[mount]
         found = [self.current(mount, path)]
+        above = [self.allowed(mount, one, now) for one in parents(path)[1:]]
+        if all(any(shape.kind == "directory" for shape in shapes) for shapes in above):
+            found += [seen.view.over(shape) for shape in self._apart(seen, path, now)]
+        if any(shape.kind != "directory" for shapes in above for shape in shapes):
+            found.append(ABSENT)
+        return list(dict.fromkeys(found))
+
+    def _apart(self, seen: MountView, path: str, now: float) -> list[Shape]:
+        """Shapes of a name whatever is above it, before the mount's options."""
+        if not path:
+            return []
+        found = [self._own(seen, path)]
         local = seen.open.get(path)
         if local is not None and not local.hidden and not local.suspect:
             return found
-        for shape, until in seen.past.get(path, ()):
-            if until >= now and shape not in found:
-                found.append(shape)
-        if path in self.objects and path + "/" in self.objects:
-            other = seen.view.over(seen.view.shape(path + "/", self.objects[path + "/"]))
-            if other not in found:
-                found.append(other)
-        above = [self.allowed(mount, one, now) for one in parents(path)[1:]]
-        if ABSENT not in found and any(shape.kind != "directory" for shapes in above for shape in shapes):
-            found.append(ABSENT)
-        if any(shapes[0].kind != "directory" for shapes in above):
-            # Below what the mount still takes for a directory there is whatever the server has.
-            there = seen.view.over(self._own(seen, path))
-            outdated = all(any(shape.kind == "directory" for shape in shapes) for shapes in above)
-            if outdated and there not in found:
-                found.append(there)
-        return found
+        found += [shape for shape, until in seen.past.get(path, ()) if until >= now]
+        return found + self._other(seen.view, path)
+
+    def _other(self, view: View, path: str) -> list[Shape]:
+        """What a listing makes of a name that is two objects."""
+        if path not in self.objects or path + "/" not in self.objects:
+            return []
+        return [view.shape(path + "/", self.objects[path + "/"])]
 
     def settled(self, mount: str, path: str, now: float) -> bool:
         """Whether the mount can have but one view of the name and of everything above it."""
@@ -282,7 +311,15 @@ class Model:
         local = seen.open.get(path)
         if local is not None and (local.suspect or local.hidden):
             return False
-        return all(len(self.allowed(mount, above, now)) == 1 for above in [*parents(path)[1:], path])
+        line = [*parents(path)[1:], path]
+        return not self.is_wild(mount, path, now) and all(len(set(self._apart(seen, one, now))) < 2 for one in line)
+
+    def is_wild(self, mount: str, path: str, now: float) -> bool:
+        """Whether anything may be shown of the name, or of one above it."""
+        seen = self.mounts[mount]
+        if not seen.wild:
+            return False
+        return any(seen.wild.get(one, 0.0) >= now for one in (*parents(path), path))
 
     def names(self, path: str) -> list[str]:
         """What a listing of the directory says, but for hidden files."""
@@ -312,23 +349,32 @@ class Model:
             if local is not None and name != by:
                 local.suspect = True
 
-    def advance(self, now: float, *, by: str = "", own: Iterable[str] = ()) -> None:
+    def advance(self, now: float, *, by: str = "", own: Iterable[str] = (), deep: bool = False) -> None:
         """What was shown before becomes the past. by, own: the mount that made the change, and the names that it knows
-        of; everything below them is meant too."""
+        of; deep: and of everything below them."""
         self._index()
         mine = tuple(own)
         for name, seen in self.mounts.items():
-            before = seen.shown
+            before, others = seen.shown, seen.others
             self._show(name)
             for path in sorted({*before, *seen.shown, *seen.past}):
-                if name == by and any(path == one or path.startswith(one + "/") for one in mine):
+                if name == by and (path in mine or (deep and any(path.startswith(one + "/") for one in mine))):
                     seen.past.pop(path, None)
                     continue
                 old = before.get(path, ABSENT)
                 if old != seen.shown.get(path, ABSENT) and (old.kind or seen.view.remembers_missing):
                     seen.past.setdefault(path, []).append((old, now + seen.view.life))
+                if path in others and others[path] != seen.others.get(path):
+                    seen.past.setdefault(path, []).append((others[path], now + seen.view.life))
             for path in [path for path, known in seen.past.items() if all(until < now for _, until in known)]:
                 del seen.past[path]
+            for path in [path for path, until in seen.wild.items() if until < now or (name == by and path in mine)]:
+                del seen.wild[path]
+
+    def confuse(self, mount: str, path: str, now: float) -> None:
+        """The mount has done something to the name that the model could not follow."""
+        seen = self.mounts[mount]
+        seen.wild[path] = now + seen.view.life
 
     def linger(self, mount: str, path: str, shape: Shape, now: float) -> None:
         """A new file that could not be uploaded is gone, but the kernel may not know for a second."""
@@ -337,7 +383,8 @@ class Model:
     def _show(self, name: str) -> None:
         seen = self.mounts[name]
         known = self._paths | {path for path, local in seen.open.items() if not local.hidden}
-        seen.shown = {path: self.current(name, path) for path in known}
+        seen.shown = {path: self._own(seen, path) for path in sorted(known)}
+        seen.others = {path: other for path in known for other in self._other(seen.view, path)}
 
     def upload(self, mount: str, path: str) -> None:
         """The server gets what an open file lacks there."""
@@ -345,6 +392,7 @@ class Model:
         if local.changed or local.new:
             self.put(path, local.object(), by=mount)
             local.changed = local.new = False
+            local.shown = dict(local.meta)
 
     def hidden_files(self) -> bool:
         """Whether there may be objects of unlinked open files."""

@@ -78,8 +78,11 @@ def grants(view: View, shape: Shape, user: User, wanted: int) -> bool:
     return wanted & ~bits == 0
 
 
-def refusals(view: View, user: User, call: str, above: Sequence[Shape], shape: Shape) -> tuple[set[int], set[int]]:
-    """The errnos with which rights must, and may, refuse a call. above: from the mount point down to the directory."""
+def refusals(
+    view: View, user: User, call: str, above: Sequence[Shape], shape: Shape, owner: int | None = None
+) -> tuple[set[int], set[int]]:
+    """The errnos with which rights must, and may, refuse a call. above: from the mount point down to the directory.
+    owner: as stored, which is whom chmod(2) and its relatives ask for, whatever uid= shows; None: as shown."""
     need = RIGHTS[call]
     must: set[int] = set()
     if not view.allow_other and user.uid != 0:
@@ -94,7 +97,7 @@ def refusals(view: View, user: User, call: str, above: Sequence[Shape], shape: S
     if call == "list" and view.release.opendir_needs_execute and not grants(view, shape, user, EXECUTE):
         must.add(missing_execute)
     bypasses = user.uid == 0 or (view.uid is not None and user.uid == view.uid)
-    owns = bypasses or user.uid == shape.uid
+    owns = bypasses or user.uid == (shape.uid if owner is None else owner)
     if need.owner and not owns:
         if not need.or_write:
             must.add(errno.EPERM)

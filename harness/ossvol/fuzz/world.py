@@ -138,7 +138,8 @@ class World:
 
     def outdated(self, mount: str, path: str) -> list[Shape]:
         """Shapes that a name ever had on a mount."""
-        return self._ever.get((mount, path), [])
+        over = self.model.mounts[mount].view.over
+        return [over(shape) for shape in self._ever.get((mount, path), ())]
 
     def exists(self, path: str) -> bool:
         """Whether the name is there for anybody."""
@@ -197,7 +198,7 @@ class World:
             raise violation(name, f"{_text(step)}: {_name(code)}, not {' or '.join(told)}", self._again(step, expect))
         return not code
 
-    def settle(self, mount: str = "", own: Iterable[str] = ()) -> None:
+    def settle(self, mount: str = "", own: Iterable[str] = (), *, deep: bool = False) -> None:
         """The step is over: the past begins, and everything is compared."""
         now = self.now()
         for name, one in self.model.mounts.items():
@@ -205,7 +206,7 @@ class World:
                 known = self._ever.setdefault((name, path), [])
                 if shape not in known:
                     known.append(shape)
-        self.model.advance(now, by=mount, own=own)
+        self.model.advance(now, by=mount, own=own, deep=deep)
         if self.compare:
             self.check()
 
@@ -225,6 +226,7 @@ class World:
                     self.model.delete(key)
                 elif objects.get(key) != there[key]:
                     self.model.put(key, there[key])
+            self.model.confuse(mount, scope, self.now())
             for path, local in self.model.mounts[mount].open.items():
                 if path == scope or path.startswith(scope + "/"):
                     local.suspect = True
@@ -245,7 +247,7 @@ class World:
                     found.judged = False
                 break
             above.append(shape)
-        must, may = refusals(view, _USERS[user], call, above, model.current(mount, path))
+        must, may = refusals(view, _USERS[user], call, above, model.current(mount, path), model.owner(mount, path))
         found.must |= must
         found.may |= may
         return found
@@ -399,7 +401,7 @@ class World:
             stored = self.model.objects.get(path, Object())
             local = seen.open[path] = Local(bytearray(stored.body), dict(stored.meta), suspect=suspect)
         local.suspect = local.suspect or suspect
-        local.handles[name] = self.handles[name].writes
+        local.handles.add(name)
         return local
 
     def _opened_file(self, mount: str, user: str, path: str, flags: str, name: str) -> None:
@@ -408,6 +410,7 @@ class World:
         if not known:
             local.new = True
             local.meta = self._new_meta(user, stat.S_IFREG | (0o666 & ~_UMASK))
+            local.shown = dict(local.meta)
         elif flags[0] == "w" and local.content:
             local.content[:] = b""
             local.changed = True
@@ -488,7 +491,9 @@ class World:
             self._missing(found, self.model.current(handle.mount, handle.path))
         found.judged = found.judged and not local.suspect
         done = self._call({"close": f"@{name}"}, found, handle.mount, handle.user, [handle.path])
-        if done and handle.writes:
+        local.refused = local.refused or not done
+        if done and (handle.writes or len(local.handles) == 1) and not local.refused:
+            # Whoever closes last: what was acknowledged, a truncate by path too, has to be on the server now.
             self.model.upload(handle.mount, handle.path)
         self._forget(handle)
         self.settle(handle.mount if done else "", [handle.path])
@@ -498,9 +503,11 @@ class World:
         seen = self.model.mounts[handle.mount]
         local = seen.open.get(handle.path)
         if local is not None:
-            local.handles.pop(handle.name, None)
+            local.handles.discard(handle.name)
             if not local.handles:
                 del seen.open[handle.path]
+                if local.suspect or local.refused:
+                    self.model.confuse(handle.mount, handle.path, self.now())
 
     def close_all(self, mount: str) -> None:
         """Every handle on a mount."""
@@ -604,7 +611,7 @@ class World:
             self._moved(mount, old, new, shape)
         elif done is None and not self.last.errno:
             self._moved_somehow(mount, old, new)
-        self.settle(mount if done else "", [old, new])
+        self.settle(mount if done else "", [old, new], deep=True)
         return done is not False and not self.last.errno
 
     def _moved_somehow(self, mount: str, old: str, new: str) -> None:
@@ -714,8 +721,7 @@ class World:
             local = seen.open.get(path)
             raw = model.raw(seen.view, path)
             if local is not None:
-                local.meta.update(change(stat.S_IFREG))
-                if not (local.changed or local.new):
+                if not local.change(change(stat.S_IFREG), cached=seen.view.expire != 0):
                     stored = model.objects[path]
                     model.put(path, Object(stored.body, meta={**stored.meta, **change(stat.S_IFREG)}), by=mount)
             elif raw.kind == "directory":
@@ -742,7 +748,7 @@ class World:
         found = self._reasons(mount, user, path, "stat")
         allowed = model.allowed(mount, path, now)
         local = model.mounts[mount].open.get(path)
-        if len(allowed) > 1 or (local is not None and local.suspect):
+        if len(allowed) > 1 or (local is not None and local.suspect) or model.is_wild(mount, path, now):
             found.judged = False
         else:
             found.judged = True
@@ -750,7 +756,7 @@ class World:
         step = {"lstat": path, "in": mount, "as": user}
         if self._call(step, found, mount, user, []) and self.last.stat is not None:
             seen = shape_of(self.last.stat)
-            if seen not in allowed:
+            if seen not in allowed and not model.is_wild(mount, path, now):
                 text = f"{path} on {mount} is {seen}, not {allowed[0]}"
                 raise violation("names-are-found", text, self._again(step, expectation(allowed[0])))
         self.settle()
@@ -820,8 +826,7 @@ class World:
             meta = self._new_meta("root", stat.S_IFREG | (0o666 & ~_UMASK))
             view = self.model.mounts[mount].view
             for size in {0, len(body)}:
-                made = view.over(view.shape(path, Object(bytes(size), meta=meta)))
-                self.model.linger(mount, path, made, self.now())
+                self.model.linger(mount, path, view.shape(path, Object(bytes(size), meta=meta)), self.now())
         self.settle()
 
     # --- mounts ---
