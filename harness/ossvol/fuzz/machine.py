@@ -47,6 +47,7 @@ MOUNT_OPTIONS = (
 _MOST_ENTRIES = 30
 _MOST_HANDLES = 6
 _DEEPEST = 3
+_MOST_MOUNTS = 4  # of one example: a new mount has no cache to be wrong about
 _MOUNTS = st.sampled_from(("one", "two"))
 _USERS = st.sampled_from(("root", "root", "app", "app", "other"))
 _NAMES = st.sampled_from(("a", "b", "c", "d.txt", "ä"))
@@ -105,6 +106,7 @@ class VolumeMachine(RuleBasedStateMachine):
         self._paths: dict[Id, str] = {}
         self._ids: dict[str, Id] = {}
         self.started = False
+        self._mounts = 0
 
     # --- ids ---
 
@@ -394,14 +396,23 @@ class VolumeMachine(RuleBasedStateMachine):
 
     # --- mounts ---
 
+    def _may_mount(self) -> bool:
+        return self.started and self._mounts < _MOST_MOUNTS
+
+    @precondition(_may_mount)
     @rule(mount=_MOUNTS, options=st.integers(0, len(MOUNT_OPTIONS) - 1))
     def remount(self, mount: str, options: int) -> None:
+        self._mounts += 1
         self.world.remount(mount, self.mount_options[options % len(self.mount_options)])
 
+    @precondition(_may_mount)
     @rule(mount=_MOUNTS)
     def kill(self, mount: str) -> None:
+        self._mounts += 1
         self.world.kill(mount)
 
+    @precondition(_may_mount)
     @rule()
     def rotate_key(self) -> None:
+        self._mounts += 2
         self.world.rotate_key()
