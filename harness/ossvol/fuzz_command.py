@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ossvol.fuzz.plan import Tally
     from ossvol.fuzz.running import Failure, FuzzResult
 
-__all__ = ["Report", "fuzz"]
+__all__ = ["Report", "fuzz", "open_database", "parse_shard"]
 
 _EXTRA = ("hypothesis", "ruamel.yaml")
 
@@ -136,10 +136,10 @@ def fuzz(
     plan = Plan(engine, str(Path(ossfs).resolve()) if ossfs else "", version, fixed=not ossfs)
     many, long = PROFILES[profile]
     many, long = examples or many, steps or long
-    index, parts = _shard(shard)
+    index, parts = parse_shard(shard)
     many = max(1, many * (index + 1) // parts - many * index // parts)
     result = run(
-        plan, seed * parts + index, steps=long, examples=many, database=_database(database), progress=_progress()
+        plan, seed * parts + index, steps=long, examples=many, database=open_database(database), progress=_progress()
     )
     words = ["ossvol", "fuzz", "--via", engine, "--profile", profile, "--seed", str(seed)]
     words += ["--ossfs", ossfs] if ossfs else ["--ossfs-version", version]
@@ -160,7 +160,7 @@ def _need_extra() -> None:
         raise EnvironmentMissing(f"ossvol fuzz needs {' and '.join(missing)}", "pip install 'ossvol[fuzz]'")
 
 
-def _shard(text: str) -> tuple[int, int]:
+def parse_shard(text: str) -> tuple[int, int]:
     """ "2/4" as (1, 4). Raises UsageError."""
     if not text:
         return 0, 1
@@ -170,7 +170,7 @@ def _shard(text: str) -> tuple[int, int]:
     return int(index) - 1, int(parts)
 
 
-def _database(text: str) -> Any:
+def open_database(text: str) -> Any:
     """A Hypothesis database: a directory, or redis://HOST:PORT/N; none for "". Raises UsageError."""
     if not text:
         return None
@@ -178,9 +178,14 @@ def _database(text: str) -> Any:
         if importlib.util.find_spec("redis") is None:
             raise UsageError("--database redis://... needs the package redis: pip install redis")
         from hypothesis.extra.redis import RedisExampleDatabase
-        from redis import Redis
+        from redis import Redis, RedisError
 
-        return RedisExampleDatabase(Redis.from_url(text))
+        try:
+            client = Redis.from_url(text)
+            client.ping()
+        except (RedisError, ValueError) as error:
+            raise UsageError(f"--database {text}: {error}") from error
+        return RedisExampleDatabase(client)
     from hypothesis.database import DirectoryBasedExampleDatabase
 
     return DirectoryBasedExampleDatabase(text)

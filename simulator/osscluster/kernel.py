@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import signal
 import time
@@ -204,6 +205,8 @@ class KernelVolume:
         """Moves this mount's time ahead; the engine's `advance` calls it."""
         if self._ossfs is not None:
             self._ossfs.advance(seconds)
+        if {"attr_timeout=0", "entry_timeout=0"} <= set(re.split(r"[\s,]+", self.spec.options)):
+            return  # the kernel remembers nothing
         if seconds < self._started().product.kernel_seconds or not self._started().expire():
             self._wait_for_kernel(seconds)
 

@@ -7,20 +7,49 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from osscluster.volume import Stat, Syscalls, errno_name
+from osscluster.volume import DirEntry, Stat, errno_name
 from ossvol.fuzz.model import ABSENT, Object, Shape, View
 from ossvol.fuzz.violation import violation
 
 if TYPE_CHECKING:
     from ossvol.fuzz.world import World
 
-__all__ = ["compare_mounts", "compare_server", "expectation", "shape_of"]
+__all__ = ["Bystander", "Onlooker", "compare_mounts", "compare_server", "expectation", "shape_of"]
 
 _KINDS = {stat.S_IFREG: "file", stat.S_IFDIR: "directory", stat.S_IFLNK: "symlink"}
 _HIDDEN = ".fuse_hidden"
+
+
+class Onlooker(Protocol):
+    """Who looks at a mount after each step, as root. Raises OSError."""
+
+    def lstat(self, path: str) -> Stat: ...
+    def listdir(self, path: str) -> list[DirEntry]: ...
+
+
+class Bystander:
+    """Root in this process, which sees a kernel mount too: a call of a container costs a switch between processes, and
+    a tree has many names. mountpoint: absolute."""
+
+    def __init__(self, mountpoint: str) -> None:
+        self._mountpoint = mountpoint
+
+    def lstat(self, path: str) -> Stat:
+        found = os.lstat(f"{self._mountpoint}/{path}")
+        return Stat(
+            found.st_mode,
+            found.st_uid,
+            found.st_gid,
+            found.st_size,
+            found.st_mtime,
+            found.st_nlink,
+            found.st_blocks,
+        )
+
+    def listdir(self, path: str) -> list[DirEntry]:
+        return [DirEntry(name) for name in os.listdir(f"{self._mountpoint}/{path}")]
 
 
 def shape_of(found: Stat) -> Shape:
@@ -100,7 +129,7 @@ def compare_mounts(world: World) -> None:
 
 def _compare_mount(world: World, mount: str) -> None:
     model, now = world.model, world.now()
-    process = world.process(mount, "root")
+    process = world.onlooker(mount)
     seen = model.mounts[mount]
     for path in ["", *seen.shown]:
         if path and (model.current(mount, path).kind != "directory" or not model.settled(mount, path, now)):
@@ -120,7 +149,7 @@ def _compare_mount(world: World, mount: str) -> None:
         raise violation(name, f"{path} on {mount} is {found}, not {known}", step)
 
 
-def _compare_listing(world: World, process: Syscalls, mount: str, path: str) -> None:
+def _compare_listing(world: World, process: Onlooker, mount: str, path: str) -> None:
     right = world.model.names(path)
     step = {"ls": path, "in": mount, "as": "root", "expect": {"entries": right}}
     try:
@@ -132,21 +161,10 @@ def _compare_listing(world: World, process: Syscalls, mount: str, path: str) -> 
         raise violation("listing-equals-server", f"{path!r} on {mount} lists {found}, not {right}", step)
 
 
-def _lstat(process: Syscalls, path: str) -> Shape:
+def _lstat(process: Onlooker, path: str) -> Shape:
     try:
         return shape_of(process.lstat(path))
     except (FileNotFoundError, NotADirectoryError):
         return ABSENT
     except OSError as error:
         return Shape(errno_name(error.errno or 0))
-
-
-def open_descriptors() -> Mapping[str, str]:
-    """Descriptors of this process: number to what it is."""
-    found = {}
-    for number in os.listdir("/proc/self/fd"):
-        try:
-            found[number] = os.readlink(f"/proc/self/fd/{number}")
-        except FileNotFoundError:
-            continue
-    return found

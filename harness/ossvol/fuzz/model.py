@@ -152,8 +152,8 @@ class View:
 class Local:
     """A file that a mount has open. content: what its readers see; changed: the server lacks something of it; new: the
     server lacks the file; suspect: somebody else changed the object meanwhile, so that content and upload depend on
-    what was loaded before; hidden: unlinked while open; refused: a close was, so nothing of it is acknowledged. meta: for
-    the upload; shown: what stat(2) makes of it until then. handles: names of the opens."""
+    what was loaded before; hidden: unlinked while open; refused: a close was, so nothing of it is acknowledged. meta:
+    for the upload; shown: what stat(2) makes of it until then. handles: names of the opens."""
 
     content: bytearray
     meta: dict[str, str]
@@ -186,9 +186,9 @@ class Local:
 
 @dataclass(slots=True)
 class MountView:
-    """A mount. open: files by path; past: outdated shapes of a name with the time until which each may show, whatever
-    is above it and before the mount's options; wild: names of which nothing is known until then. shown: shapes after the last step, likewise;
-    others: the second ones of names that are two objects."""
+    """A mount. open: files by path. past: outdated shapes of a name with the time until which each may show, whatever
+    is above it and before the mount's options; wild: names of which nothing is known until then. shown: shapes after
+    the last step, likewise; others: the second ones of names that are two objects."""
 
     view: View
     alive: bool = True
@@ -317,9 +317,10 @@ class Model:
     def is_wild(self, mount: str, path: str, now: float) -> bool:
         """Whether anything may be shown of the name, or of one above it."""
         seen = self.mounts[mount]
-        if not seen.wild:
-            return False
-        return any(seen.wild.get(one, 0.0) >= now for one in (*parents(path), path))
+        return any(
+            seen.wild.get(one, 0.0) >= now or (one in seen.open and seen.open[one].suspect)
+            for one in (*parents(path), path)
+        )
 
     def names(self, path: str) -> list[str]:
         """What a listing of the directory says, but for hidden files."""

@@ -79,7 +79,7 @@ def grants(view: View, shape: Shape, user: User, wanted: int) -> bool:
 
 
 def refusals(
-    view: View, user: User, call: str, above: Sequence[Shape], shape: Shape, owner: int | None = None
+    view: View, user: User, call: str, above: Sequence[Shape], shape: Shape, *, owner: int | None = None
 ) -> tuple[set[int], set[int]]:
     """The errnos with which rights must, and may, refuse a call. above: from the mount point down to the directory.
     owner: as stored, which is whom chmod(2) and its relatives ask for, whatever uid= shows; None: as shown."""

@@ -7,6 +7,7 @@ the model what is so now. The steps are kept: `trace` is a scenario. No choice i
 from __future__ import annotations
 
 import errno
+import os
 import stat
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from osscluster.volume import Syscalls, errno_name
 from ossvol.actions import observe
-from ossvol.fuzz.comparison import compare_mounts, compare_server, expectation, shape_of
+from ossvol.fuzz.comparison import Bystander, Onlooker, compare_mounts, compare_server, expectation, shape_of
 from ossvol.fuzz.model import Local, Model, Object, Shape, View, parents
 from ossvol.fuzz.rights import USERS, refusals
 from ossvol.fuzz.violation import Violation, violation
@@ -141,6 +142,12 @@ class World:
         """The process of a user on a mount."""
         return self.env.syscalls(mount, user)
 
+    def onlooker(self, mount: str) -> Onlooker:
+        """Who compares, as root."""
+        if self.laboratory.via == "kernel" and os.geteuid() == 0:
+            return Bystander(self.env.mounted(mount).mountpoint)
+        return self.process(mount, "root")
+
     def outdated(self, mount: str, path: str) -> list[Shape]:
         """Shapes that a name ever had on a mount."""
         over = self.model.mounts[mount].view.over
@@ -258,7 +265,9 @@ class World:
                     found.judged = False
                 break
             above.append(shape)
-        must, may = refusals(view, _USERS[user], call, above, model.current(mount, path), model.owner(mount, path))
+        must, may = refusals(
+            view, _USERS[user], call, above, model.current(mount, path), owner=model.owner(mount, path)
+        )
         found.must |= must
         found.may |= may
         return found
@@ -814,7 +823,9 @@ class World:
         self.settle()
 
     def advance(self, seconds: float) -> None:
-        """Time passes for the cloud and every mount."""
+        """Time passes for the cloud and every mount; a real ossfs keeps the machine's."""
+        if self.laboratory.ossfs:
+            return
         self.perform({"advance": seconds})
         self.settle()
 
@@ -825,6 +836,8 @@ class World:
             return
         if not body and shape.kind and not shape.size:
             return  # nothing would be uploaded
+        if status != 403 and self.laboratory.via == "kernel":
+            return  # between attempts a mount process waits for seconds of real time
         code = "AccessDenied" if status == 403 else "ServiceUnavailable"
         fault = {"operation": "PutObject", "key": path, "status": status, "code": code}
         self.perform({"fault": fault})
@@ -892,7 +905,8 @@ class World:
         """Closes what is open, waits for every cache to expire, and compares for the last time."""
         for mount in self.model.mounts:
             self.close_all(mount)
-        self.perform({"advance": 2000.0})
+        if not self.laboratory.ossfs:  # a real one keeps the machine's time
+            self.perform({"advance": 2000.0})
         self.model.advance(self.now())
         self.check()
 
