@@ -153,8 +153,7 @@ class Metadata:
     def _reupload(self, path: str, update: Headers) -> None:
         """Without the copy API: download, upload with the new metadata."""
         m = self._m
-        with m.local_file(path, m.lookup.find(path), os.O_RDWR) as entity:
-            entity.load()
+        with m.local_file(path, m.lookup.find(path), os.O_RDWR, whole=True) as entity:
             entity.merge_metadata(update)
             entity.upload(force=True)
         m.cache.drop(path)

@@ -6,6 +6,7 @@ A plain record; each member says itself which threads may use it.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from ossfuse.access import AccessChecks
 from ossfuse.attributes import META, AttributeRules, Headers, content_length
 from ossfuse.client import ObjectClient
 from ossfuse.entity import Entity, OpenFiles, Spool
-from ossfuse.errors import RequestFailed
+from ossfuse.errors import RequestFailed, failure
 from ossfuse.lookup import Found, Lookup
 from ossfuse.mime import MimeTable
 from ossfuse.options import MountOptions
@@ -69,9 +70,10 @@ class Mounted:
         )
 
     @contextlib.contextmanager
-    def local_file(self, path: str, found: Found, flags: int) -> Iterator[Entity]:
+    def local_file(self, path: str, found: Found, flags: int, *, whole: bool = False) -> Iterator[Entity]:
         """The file at `path` for the time of one call: the one that is open there, else a new one. What is not regular
-        is never taken for the open one, but with use_cache (source: get_local_fent, FdManager::Open)."""
+        is never taken for the open one, but with use_cache. whole: with all of its data; EIO where they can't be
+        fetched (source: get_local_fent, FdManager::Open)."""
         attributes = found.attributes
         regular = stat.S_ISREG(attributes.mode)
         dated = regular or (attributes.is_symlink and self.profile.reupload_dates_links)
@@ -83,6 +85,8 @@ class Mounted:
         if not regular and not self.options.use_cache:
             entity = create()
             try:
+                if whole:
+                    _load(entity)
                 yield entity
             finally:
                 entity.close()
@@ -91,6 +95,8 @@ class Mounted:
             path, create, flags=flags, reopen=lambda entity: self.reopen(entity, found.headers, attributes.size)
         )
         try:
+            if whole:
+                _load(handle.entity)
             yield handle.entity
         finally:
             self.files.close(handle)
@@ -184,6 +190,13 @@ class Mounted:
             except OSError:
                 return 0
         return self.lookup.stat(path).size if exists else content_length(headers)
+
+
+def _load(entity: Entity) -> None:
+    try:
+        entity.load()
+    except OSError as error:
+        raise failure(errno.EIO, entity.path) from error
 
 
 def _seconds(text: str) -> float:

@@ -240,11 +240,7 @@ class Namespace:
     def _reupload(self, ctx: Context, old: str, new: str, *, top: bool) -> None:
         """Without the copy API: download, upload under the new name, delete."""
         m = self._m
-        with m.local_file(old, m.lookup.find(old), os.O_RDWR) as entity:
-            try:
-                entity.load()
-            except OSError as error:
-                raise failure(errno.EIO, old) from error
+        with m.local_file(old, m.lookup.find(old), os.O_RDWR, whole=True) as entity:
             entity.headers["content-type"] = m.mime.lookup(new)
             if top and m.profile.rename_updates_ctime:
                 entity.headers[META + "ctime"] = str(m.now())

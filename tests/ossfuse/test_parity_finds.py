@@ -289,3 +289,13 @@ def test_metadata_of_a_file_that_is_being_written_take_its_type_away_in_1_91(oss
         volume.fs.chown(ROOT, "/f", 1000, 1000)
         assert stat.S_IFMT(volume.fs.getattr(ROOT, "/f").mode) == kind
         volume.fs.release(ROOT, "/f", fh)
+
+
+@pytest.mark.parametrize("version", BOTH)
+def test_without_the_copy_api_metadata_of_an_object_that_is_gone_are_eio(ossfs, version: str) -> None:
+    volume = ossfs(version, "-onocopyapi")
+    volume.put("f", b"hello", meta={"mode": "33188"})
+    volume.fs.getattr(ROOT, "/f")
+    volume.admin.delete("bkt", "f")
+    with pytest.raises(OSError, match="Input/output"):
+        volume.fs.chown(ROOT, "/f", 1000, 1000)
