@@ -61,8 +61,8 @@ class Namespace:
 
     def check_walk(self, context: Context, mount: Mount) -> None:
         """Walks through the file systems below a mount, as a path does that leads into it. Raises as path_resolution(7)
-        says."""
-        if mount.parent is not None:
+        says. Root passes every directory of the disk that is mounted on "/"."""
+        if mount.parent is not None and not (context.uid == 0 and mount.parent is self.mounts[0]):
             self.check_walk(context, mount.parent)
             if mount.target != mount.parent.target:
                 mount.parent.vfs.find(context, _relative(mount.target, mount.parent.target))
