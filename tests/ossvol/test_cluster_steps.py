@@ -141,7 +141,7 @@ def test_a_command_on_a_node_shows_output_and_exit_code() -> None:
 
 def test_a_frozen_object_can_be_read_once_it_is_restored() -> None:
     passes(
-        "{read: /data/old.txt, as: app, expect: {errno: EACCES}}",
+        "{read: /data/old.txt, as: app, expect: {errno: EREMOTE}}",
         "{restore: old.txt}",
         "{advance: 7200}",
         "{read: /data/old.txt, as: app, expect: {body: x}}",
