@@ -285,13 +285,13 @@ def test_a_failed_truncation_leaves_no_handle(ossfs) -> None:
     ("version", "code", "name"),
     [
         ("1.80.6", "AccessDenied", "EIO"),
-        ("1.91.1", "AccessDenied", "EIO"),
+        ("1.91.1", "AccessDenied", "EPERM"),
         ("1.91.10", "AccessDenied", "EPERM"),
-        ("1.91.1", "InvalidObjectState", "EIO"),
+        ("1.91.1", "InvalidObjectState", "EREMOTE"),
         ("1.91.10", "InvalidObjectState", "EREMOTE"),
     ],
 )
-def test_a_read_error_is_eio_until_1_91_2(ossfs, version, code, name) -> None:
+def test_a_read_error_is_eio_in_1_80_and_tells_the_answer_since(ossfs, version, code, name) -> None:
     volume = ossfs(version)
     volume.put("f", bytes(5000))
     fh = volume.fs.open(ROOT, "/f", os.O_RDONLY)

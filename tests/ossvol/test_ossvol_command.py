@@ -190,7 +190,9 @@ def test_an_id_a_prefix_and_a_cause_of_several_files_can_be_named() -> None:
 
     assert ids("permission/mount-root") == ["permission/mount-root"]
     assert ids("permission/hard-link") == ["permission/hard-link-early", "permission/hard-link"]
-    assert set(ids("slow/")) == set(ids("slow")) == {"slow/delete-markers", "slow/many-files"}
+    assert set(ids("slow/")) == set(ids("slow")) == {
+        "slow/delete-markers", "slow/many-files", "slow/storage-class"
+    }  # fmt: skip
     assert ids("scenarios/faq/slow", "slow/many-files") == ["slow/delete-markers", "slow/many-files"]
 
 
