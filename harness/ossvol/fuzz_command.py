@@ -132,6 +132,9 @@ def fuzz(
     version = ossfs_version or (version_of_binary(ossfs) if ossfs else "1.91.10")
     if version not in releases.PROFILES:
         raise UsageError(f"no row for ossfs {version}; --ossfs-version names one of {', '.join(releases.PROFILES)}")
+    row = releases.find(version)
+    if row.create_uploads_empty or row.directory_needs_empty:
+        raise UsageError(f"the model knows ossfs 1.91.x, not {version}; `ossvol parity` compares the others")
     engine = choose_via(via or ("kernel" if ossfs else "direct"), ossfs=ossfs)
     plan = Plan(engine, str(Path(ossfs).resolve()) if ossfs else "", version, fixed=not ossfs)
     many, long = PROFILES[profile]

@@ -148,6 +148,7 @@ def test_the_command_reports_as_json():
         (("--profile", "slow"), "there are quick, ci, nightly"),
         (("--shard", "3/2"), "write I/N"),
         (("--ossfs-version", "0.1"), "no row for ossfs 0.1"),
+        (("--ossfs-version", "1.80.6"), "the model knows ossfs 1.91.x"),
         (("--ossfs", "/nowhere"), "not an executable file"),
     ],
 )

@@ -120,21 +120,25 @@ def _object(key: str, right: Object | None) -> dict[str, object]:
     return {"list": key, "expect": {"object": {key: wanted}}}
 
 
-def compare_mounts(world: World) -> None:
-    """listing-equals-server, names-are-found, caches-converge on every mount that lives."""
+def compare_mounts(world: World, *, every: bool = False) -> None:
+    """listing-equals-server, names-are-found, caches-converge on every mount that lives. every: also directories in
+    which nothing has changed since they were listed there."""
     for name, seen in world.model.mounts.items():
         if seen.alive:
-            _compare_mount(world, name)
+            _compare_mount(world, name, every=every)
 
 
-def _compare_mount(world: World, mount: str) -> None:
+def _compare_mount(world: World, mount: str, *, every: bool) -> None:
     model, now = world.model, world.now()
     process = world.onlooker(mount)
     seen = model.mounts[mount]
     for path in ["", *seen.shown]:
         if path and (model.current(mount, path).kind != "directory" or not model.settled(mount, path, now)):
             continue
-        _compare_listing(world, process, mount, path)
+        held = tuple((name, seen.shown.get(f"{path}/{name}" if path else name)) for name in model.names(path))
+        if every or seen.listed.get(path) != held:
+            _compare_listing(world, process, mount, path)
+            seen.listed[path] = held
     for path in sorted({*seen.shown, *seen.past}):
         local = seen.open.get(path)
         if (local is not None and local.suspect) or model.is_wild(mount, path, now):

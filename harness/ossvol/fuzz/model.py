@@ -188,7 +188,8 @@ class Local:
 class MountView:
     """A mount. open: files by path. past: outdated shapes of a name with the time until which each may show, whatever
     is above it and before the mount's options; wild: names of which nothing is known until then. shown: shapes after
-    the last step, likewise; others: the second ones of names that are two objects."""
+    the last step, likewise; others: the second ones of names that are two objects. listed: what each directory held
+    when it was last listed here."""
 
     view: View
     alive: bool = True
@@ -197,6 +198,7 @@ class MountView:
     wild: dict[str, float] = field(default_factory=dict)
     shown: dict[str, Shape] = field(default_factory=dict)
     others: dict[str, Shape] = field(default_factory=dict)
+    listed: dict[str, tuple[object, ...]] = field(default_factory=dict)
 
 
 def parents(path: str) -> list[str]:

@@ -231,7 +231,7 @@ class World:
     def check(self) -> None:
         """The whole against the model."""
         compare_server(self)
-        compare_mounts(self)
+        compare_mounts(self, every=True)
 
     def adopt(self, scopes: Iterable[str], mount: str) -> None:
         """Takes the server's word for the names in `scopes` and everything below them."""
@@ -371,6 +371,8 @@ class World:
             local = self.model.mounts[mount].open.get(path)
             if local is not None:
                 self._resize(local, size)
+                if not any(self.handles[name].writes for name in local.handles):
+                    self.model.upload(mount, path)  # no close will do it
             else:
                 stored = self.model.objects[path]
                 body = stored.body[:size].ljust(size, b"\0")
