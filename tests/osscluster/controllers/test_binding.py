@@ -58,6 +58,14 @@ def test_what_does_not_fit_is_not_bound_and_said_every_fifteen_seconds(lab: Lab,
     ]
 
 
+def test_a_claim_that_waits_gets_a_volume_as_soon_as_there_is_one(lab: Lab) -> None:
+    one = lab()
+    one.apply(claim())
+    one.advance(1)
+    one.apply(volume())
+    assert bound(one) == "pv-oss"
+
+
 def test_a_volume_that_a_claim_names_has_to_fit_and_the_refusal_is_said(lab: Lab) -> None:
     one = lab()
     one.apply(volume(capacity={"storage": "4Gi"}), claim(pv="", volumeName="pv-oss"))

@@ -129,8 +129,10 @@ def test_the_staging_path_goes_by_the_volume_s_name_until_1_22_and_by_its_handle
     assert not [line for line in one.host().mounts() if line.fstype == "fuse.ossfs"]
 
 
-def test_a_read_only_claim_is_read_only_in_the_container_and_not_walked(lab: Lab) -> None:
-    one = lab("1.28.3")
+@pytest.mark.parametrize("csi", ["1.24.10", "1.28.3"])
+def test_a_read_only_claim_is_read_only_in_the_container_and_not_walked(lab: Lab, csi: str) -> None:
+    """Whether the driver mounts it so (1.28.3) or not (1.24.10)."""
+    one = lab(csi)
     one.run(
         volume(csi={"fsType": "ossfs"}, accessModes=["ReadWriteOnce", "ReadWriteMany"]),
         claim(),
