@@ -732,6 +732,13 @@ WORDS: Mapping[str, Words] = {
     "rename_stats_target": Words(
         _NAMES, _either("a copy first looks its target up", "a copy does not look its target up")
     ),
+    "reupload_keeps_owner": Words(
+        _METADATA,
+        _either(
+            "with nocopyapi, chown of the owner alone keeps the group, and the other way round",
+            "with nocopyapi, chown of the owner alone stores 4294967295 for the group, and the other way round",
+        ),
+    ),
     "reupload_dates_links": Words(
         _NAMES,
         _either(

@@ -23,6 +23,7 @@ from ossfuse.namespace import Namespace
 __all__ = ["Metadata"]
 
 XATTR = META + "xattr"
+_KEPT = (-1, 0xFFFFFFFF)  # chown(2): as it is
 
 _Times = tuple[float | None, float | None]  # atime, mtime; None is kept
 
@@ -46,8 +47,9 @@ class Metadata:
         found = self._owned(ctx, path)
         if self._m.options.readdir_optimize:
             return
-        uid = found.uid if uid in (-1, 0xFFFFFFFF) else uid
-        gid = found.gid if gid in (-1, 0xFFFFFFFF) else gid
+        kept = self._m.profile.reupload_keeps_owner or not self._m.options.nocopyapi
+        uid = found.uid if kept and uid in _KEPT else uid & 0xFFFFFFFF
+        gid = found.gid if kept and gid in _KEPT else gid & 0xFFFFFFFF
         self._change(path, found, {META + "uid": str(uid), META + "gid": str(gid)})
 
     def utimens(self, ctx: Context, path: str, atime: float | None, mtime: float | None) -> None:

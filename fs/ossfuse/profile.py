@@ -261,6 +261,9 @@ class Profile:
     link_refusal: LinkRefusal = LinkRefusal.ENOTSUP  # 1.80: EPERM
     rename_stats_target: bool = False  # 1.80: a copy first looks its target up
     reupload_dates_links: bool = True  # norenameapi: 1.80 uploads a symlink without a time, source: get_local_fent
+    reupload_keeps_owner: bool = (
+        True  # nocopyapi: 1.80 stores 4294967295 for what chown keeps, source: s3fs_chown_nocopy
+    )
     rename_updates_ctime: bool = True  # 1.91
     rename_directory_errno_mapped: bool = True  # 1.80: EIO for whatever fails below a renamed directory
     rename_onto_full_directory_merges: bool = False  # 1.80; 1.91: ENOTEMPTY
@@ -458,6 +461,7 @@ _V1806 = Profile(
     link_refusal=LinkRefusal.EPERM,
     rename_stats_target=True,
     reupload_dates_links=False,
+    reupload_keeps_owner=False,
     rename_updates_ctime=False,
     rename_directory_errno_mapped=False,
     rename_onto_full_directory_merges=True,

@@ -299,3 +299,13 @@ def test_without_the_copy_api_metadata_of_an_object_that_is_gone_are_eio(ossfs, 
     volume.admin.delete("bkt", "f")
     with pytest.raises(OSError, match="Input/output"):
         volume.fs.chown(ROOT, "/f", 1000, 1000)
+
+
+@pytest.mark.parametrize(("version", "group"), [("1.80.6", "4294967295"), ("1.91.10", "1001")])
+def test_without_the_copy_api_1_80_stores_a_number_for_the_group_that_chown_keeps(
+    ossfs, version: str, group: str
+) -> None:
+    volume = ossfs(version, "-onocopyapi")
+    volume.put("f", b"hello", meta={"mode": "33188", "uid": "1000", "gid": "1001"})
+    volume.fs.chown(ROOT, "/f", 0, -1)
+    assert volume.object("f").meta["gid"] == group

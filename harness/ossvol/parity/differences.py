@@ -62,7 +62,8 @@ def load() -> tuple[Known, ...]:
 
 
 def runs() -> list[dict[str, object]]:
-    """The last full run of each release: release, date, and the figures of its report."""
+    """The last full run of each release: release, date, commits of this repository, the figures of its report, and a
+    note where the run needs one."""
     return [dict(run) for run in _data()["runs"]]
 
 

@@ -92,17 +92,18 @@ def parity_page() -> str:
         lines.append("None.")
     lines += ["", "## The last full runs", ""]
     lines += [
-        "| release | date | sequences | steps | requests | permission cells | errno cells | scenarios | unexplained "
-        "| explained |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "| release | date | commits | sequences | steps | requests | permission cells | errno cells | scenarios "
+        "| unexplained | explained |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     names = (
-        *("release", "date", "sequences", "steps", "requests", "cells", "errnos", "scenarios"),
+        *("release", "date", "commits", "sequences", "steps", "requests", "cells", "errnos", "scenarios"),
         *("unexplained", "explained"),
     )
     for run in differences.runs():
         shown = [f"{run[name]:,}" if isinstance(run[name], int) else str(run[name]) for name in names]
         lines.append("| " + " | ".join(shown) + " |")
+    lines += [f"\n{run['release']}: {run['note']}" for run in differences.runs() if "note" in run]
     return "\n".join(lines) + "\n"
 
 
