@@ -6,12 +6,12 @@ import base64
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from osscluster.csi.naming import DRIVER
+
 if TYPE_CHECKING:
     from osscluster.api.objects import KubeObject
 
 __all__ = ["access_keys", "bucket_names"]
-
-_DRIVER = "ossplugin.csi.alibabacloud.com"
 
 
 def bucket_names(objects: Sequence[KubeObject]) -> list[str]:
@@ -40,7 +40,7 @@ def _texts(thing: KubeObject) -> Mapping[str, Any]:
 def _attributes(objects: Sequence[KubeObject]) -> Iterator[Mapping[str, Any]]:
     for thing in objects:
         csi = (thing.get("spec") or {}).get("csi") or {}
-        if thing["kind"] == "PersistentVolume" and csi.get("driver") == _DRIVER:
+        if thing["kind"] == "PersistentVolume" and csi.get("driver") == DRIVER:
             yield csi.get("volumeAttributes") or {}
-        elif thing["kind"] == "StorageClass" and thing.get("provisioner") == _DRIVER:
+        elif thing["kind"] == "StorageClass" and thing.get("provisioner") == DRIVER:
             yield thing.get("parameters") or {}

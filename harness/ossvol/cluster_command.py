@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 __all__ = ["exec_kubectl", "serve_cluster"]
 
 KUBECONFIG = "kubeconfig"
-_DRIVER = "ossplugin.csi.alibabacloud.com"
 
 
 def serve_cluster(

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from osscluster.api.objects import ApiError
+from osscluster.csi.naming import DRIVER
 from osscluster.volume import Syscalls, errno_name
 from ossvol.claims import access_keys, bucket_names
 from ossvol.errors import ScenarioErrors, UsageError
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Access", "ContainerReport", "Report", "reproduce"]
 
-_DRIVER = "ossplugin.csi.alibabacloud.com"
 _ENTRIES_SHOWN = 20
 _FILES_READ = 3
 _REQUESTS_SHOWN = 5
@@ -145,7 +145,7 @@ def reproduce(
     buckets = bucket_names(objects)
     if not buckets:
         raise UsageError(
-            f"{', '.join(map(str, files))}: no PersistentVolume or StorageClass of {_DRIVER} names a bucket"
+            f"{', '.join(map(str, files))}: no PersistentVolume or StorageClass of {DRIVER} names a bucket"
         )
     if kubernetes:
         try:

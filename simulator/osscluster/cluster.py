@@ -21,6 +21,7 @@ from osscluster.controllers.protection import Protection
 from osscluster.controllers.scheduler import Scheduler
 from osscluster.controllers.workloads import Workloads
 from osscluster.csi.driver import Driver, make_driver
+from osscluster.csi.naming import DRIVER
 from osscluster.host import Container, NodeHost
 from osscluster.kubelet import profile as kubernetes
 from osscluster.kubelet.kubelet import Kubelet
@@ -259,7 +260,7 @@ class Cluster:
             {
                 "apiVersion": "storage.k8s.io/v1",
                 "kind": "CSIDriver",
-                "metadata": {"name": "ossplugin.csi.alibabacloud.com"},
+                "metadata": {"name": DRIVER},
                 "spec": {"attachRequired": self.attach_required(), "podInfoOnMount": True},
             }
         )

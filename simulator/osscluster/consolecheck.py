@@ -18,12 +18,12 @@ from urllib.parse import quote
 from defusedxml import ElementTree
 
 from osscloud.message import Request, Response
+from osscluster.csi.naming import DRIVER
 from osscluster.network import Reach, reach
 from osscluster.nodespec import NodeSpec
 
 __all__ = ["Access", "Finding", "NotCheckable", "Outcome", "check", "read_volume", "secret_of"]
 
-DRIVER = "ossplugin.csi.alibabacloud.com"
 _USER_AGENT = "aliyun-sdk-go/2.2.6 (Linux/5.10/x86_64;go1.20)/ossutil-v1.7.19"
 _KEY_ID = ("akId", "AccessKeyId")
 _KEY_SECRET = ("akSecret", "AccessKeySecret")

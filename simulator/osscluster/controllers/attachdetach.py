@@ -13,12 +13,12 @@ from typing import Literal
 
 from osscluster.api.objects import Api, KubeObject, ObjectReference
 from osscluster.controllers.workqueue import WorkQueue, reference
+from osscluster.csi.naming import DRIVER
 from osscluster.csi.rpc import AccessMode, ControllerPublishVolumeRequest, CsiController, CsiError, VolumeCapability
 from osscluster.timeline import Steps, Timeline, Wait
 
 __all__ = ["AttachDetach", "attachment_name"]
 
-_DRIVER = "ossplugin.csi.alibabacloud.com"
 _FINALIZER = "external-attacher/ossplugin-csi-alibabacloud-com"
 _FIRST_RETRY, _LAST_RETRY = 0.5, 122.0
 _LOOK_SECONDS = 1.0
@@ -27,7 +27,7 @@ _ATTACH_SECONDS = 120.0
 _MODES = {"ReadWriteOnce": AccessMode.SINGLE_NODE_WRITER, "ReadOnlyMany": AccessMode.MULTI_NODE_READER_ONLY}
 
 
-def attachment_name(handle: str, node: str, driver: str = _DRIVER) -> str:
+def attachment_name(handle: str, node: str, driver: str = DRIVER) -> str:
     """Name of the VolumeAttachment of a volume on a node."""
     return "csi-" + hashlib.sha256(f"{handle}{driver}{node}".encode()).hexdigest()
 
@@ -92,7 +92,7 @@ class AttachDetach:
         self._detach(needed)
 
     def _attaches(self, driver: str) -> bool:
-        if driver == _DRIVER:
+        if driver == DRIVER:
             return self._required()
         known = self._api.find("CSIDriver", driver)
         return known is None or bool(known["spec"].get("attachRequired", True))
@@ -102,7 +102,7 @@ class AttachDetach:
             {
                 "apiVersion": "storage.k8s.io/v1",
                 "kind": "VolumeAttachment",
-                "metadata": {"name": called, "finalizers": [_FINALIZER] if driver == _DRIVER else []},
+                "metadata": {"name": called, "finalizers": [_FINALIZER] if driver == DRIVER else []},
                 "spec": {"attacher": driver, "nodeName": node, "source": {"persistentVolumeName": pv}},
                 "status": {"attached": False},
             }
@@ -132,7 +132,7 @@ class AttachDetach:
             else:
                 self._pods.add(name)
             return
-        if attachment["spec"]["attacher"] != _DRIVER:
+        if attachment["spec"]["attacher"] != DRIVER:
             if name.name not in self._busy:
                 self._busy.add(name.name)
                 self._timeline.spawn(f"attachment {name.name}", self._wait_in_vain(attachment))

@@ -14,12 +14,12 @@ from osscluster.api import selectors
 from osscluster.api.objects import Api, KubeObject, ObjectReference
 from osscluster.api.quantity import Quantity
 from osscluster.controllers.workqueue import WorkQueue, reference
+from osscluster.csi.naming import DRIVER
 from osscluster.csi.rpc import CreateVolumeRequest, CsiController, CsiError, VolumeCapability
 from osscluster.timeline import Steps, Timeline
 
 __all__ = ["SELECTED_NODE", "Binder", "waits_for_pod"]
 
-_DRIVER = "ossplugin.csi.alibabacloud.com"
 _RETRY_SECONDS = 15.0
 SELECTED_NODE = "volume.kubernetes.io/selected-node"
 """The annotation by which the scheduler says that a claim's first Pod has a node."""
@@ -74,7 +74,7 @@ class Binder:
 
     def _reclaim(self, pv: KubeObject) -> None:
         name = pv["metadata"]["name"]
-        if (pv["metadata"].get("annotations") or {}).get(_PROVISIONED_BY) == _DRIVER:
+        if (pv["metadata"].get("annotations") or {}).get(_PROVISIONED_BY) == DRIVER:
             self._timeline.spawn(f"delete {name}", self._delete(pv))
             return
         # Written by hand: nobody is there who could delete what it stands for.
@@ -88,7 +88,7 @@ class Binder:
             yield from self._controller().delete_volume(pv["spec"]["csi"]["volumeHandle"])
         except CsiError as error:
             about = ObjectReference("PersistentVolume", "", name)
-            self._api.event(about, "Warning", "VolumeFailedDelete", str(error), component=_DRIVER)
+            self._api.event(about, "Warning", "VolumeFailedDelete", str(error), component=DRIVER)
             return
         self._api.delete("PersistentVolume", name)
 
@@ -179,10 +179,10 @@ class Binder:
         elif storage is None:
             text = f'storageclass.storage.k8s.io "{called}" not found'
             self._api.event(about, "Warning", "ProvisioningFailed", text, component=_CONTROLLER)
-        elif storage.get("provisioner") == _DRIVER and uid not in self._provisioning:
+        elif storage.get("provisioner") == DRIVER and uid not in self._provisioning:
             self._provisioning.add(uid)
             text = f'External provisioner is provisioning volume for claim "{about.namespace}/{about.name}"'
-            self._api.event(about, "Normal", "Provisioning", text, component=_DRIVER)
+            self._api.event(about, "Normal", "Provisioning", text, component=DRIVER)
             self._timeline.spawn(f"provision {about.name}", self._create(claim, storage))
 
     def _create(self, claim: KubeObject, storage: KubeObject) -> Steps[None]:
@@ -198,12 +198,12 @@ class Binder:
             volume = yield from self._controller().create_volume(request)
         except CsiError as error:
             text = f'failed to provision volume with StorageClass "{storage["metadata"]["name"]}": {error}'
-            self._api.event(about, "Warning", "ProvisioningFailed", text, component=_DRIVER)
+            self._api.event(about, "Warning", "ProvisioningFailed", text, component=DRIVER)
             self._provisioning.discard(uid)
             self._claims.add(about, _RETRY_SECONDS)
             return
         csi: dict[str, Any] = {
-            "driver": _DRIVER,
+            "driver": DRIVER,
             "volumeHandle": volume.volume_id,
             "fsType": fs_type,
             "volumeAttributes": dict(volume.context),
@@ -216,7 +216,7 @@ class Binder:
             {
                 "apiVersion": "v1",
                 "kind": "PersistentVolume",
-                "metadata": {"name": name, "annotations": {_PROVISIONED_BY: _DRIVER}},
+                "metadata": {"name": name, "annotations": {_PROVISIONED_BY: DRIVER}},
                 "spec": {
                     "accessModes": claim["spec"].get("accessModes") or ["ReadWriteMany"],
                     "capacity": {"storage": size},
@@ -236,7 +236,7 @@ class Binder:
             }
         )
         text = f"Successfully provisioned volume {name}"
-        self._api.event(about, "Normal", "ProvisioningSucceeded", text, component=_DRIVER)
+        self._api.event(about, "Normal", "ProvisioningSucceeded", text, component=DRIVER)
         self._provisioning.discard(uid)
 
 

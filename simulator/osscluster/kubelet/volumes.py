@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from osscluster.api.objects import Api, KubeObject, ObjectReference
+from osscluster.csi.naming import DRIVER
 from osscluster.csi.rpc import (
     AccessMode,
     Code,
@@ -36,7 +37,6 @@ from osscluster.timeline import Steps, Timeline, Wait
 
 __all__ = ["DRIVER", "KUBELET", "ClaimedVolume", "VolumeManager", "claimed_volumes", "pod_directory"]
 
-DRIVER = "ossplugin.csi.alibabacloud.com"
 KUBELET = "/var/lib/kubelet"
 _ATTACH_SECONDS = 600.0
 _SLOW_WALK_SECONDS, _PROGRESS_SECONDS = 30.0, 60.0
