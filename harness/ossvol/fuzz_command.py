@@ -179,7 +179,7 @@ def open_database(text: str) -> Any:
         return None
     if text.startswith("redis://"):
         if importlib.util.find_spec("redis") is None:
-            raise UsageError("--database redis://... needs the package redis: pip install redis")
+            raise UsageError("--database redis://... needs the package redis: pip install 'ossvol[fuzz]'")
         from hypothesis.extra.redis import RedisExampleDatabase
         from redis import Redis, RedisError
 
