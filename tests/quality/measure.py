@@ -1,0 +1,151 @@
+"""How well the fuzzer finds the planted bugs: `python -m tests.quality.measure [--seeds 3] [--jobs 2] [NAME ...]`.
+
+Each bug is searched for with each seed and what was found is reduced. Writes `found.json`, from which the suite takes
+its seeds and steps, and docs/fuzzing-quality.md; of bugs that are not named it keeps what is there. Takes some ten
+minutes on two idle cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any
+
+from tests.quality.bugs import BUGS
+from tests.quality.finding import MOST_STEPS, PLAN, search
+from tests.quality.reduction import reduced
+
+__all__ = ["FOUND", "load"]
+
+FOUND = Path(__file__).with_name("found.json")
+PAGE = Path(__file__).parents[2] / "docs" / "fuzzing-quality.md"
+
+_HEAD = f"""# How well the fuzzer finds bugs
+
+`tests/quality/bugs.py` plants bugs in the simulation, one at a time, while the fuzzer runs (direct engine, ossfs
+{PLAN.version}, most examples begin with two files). {{bugs}} were searched for, with as many seeds as "found" says and
+{MOST_STEPS:,} steps at most.
+
+- found: with how many of the seeds it was;
+- steps: made until the bug showed, the median of the seeds that found it;
+- reduced: median length of what was found after every step that it does not take was left out
+  (`tests/quality/reduction.py`): the last step breaks its expectation with the bug, and all hold without.
+
+Found within {MOST_STEPS:,} steps: {{found}} of {{bugs}}; median of the medians: {{median}} steps;
+reduced to at most 8 steps: {{short}}.
+
+`python -m tests.quality.measure` measures anew and writes this page.
+
+| bug | what is wrong | seen by | found | steps | reduced |
+|---|---|---|---|---|---|
+"""
+
+
+def load() -> dict[str, Any]:
+    """Name to what was measured: per seed `steps`, `property`, `reduced`; `seed`, `given`, `when` of the best."""
+    found: dict[str, Any] = json.loads(FOUND.read_text("utf-8")) if FOUND.exists() else {}
+    return {name: found[name] for name in sorted(BUGS) if name in found}
+
+
+def measured(name: str, seed: int) -> dict[str, Any]:
+    """One search. Without "steps" where nothing was found."""
+    bug = BUGS[name]
+    done = search(seed, bug.planted())
+    if done.failure is None:
+        return {"seed": seed}
+    given = done.failure.whole_given()
+    steps = reduced(bug, given, done.failure.steps, PLAN.version)
+    found = {"seed": seed, "steps": done.steps, "property": done.failure.property}
+    return found if steps is None else {**found, "given": given, "when": steps}
+
+
+def summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """What is kept of the runs of a bug."""
+    runs = sorted(runs, key=lambda one: int(one["seed"]))
+    kept = {key: [run.get(key) for run in runs] for key in ("seed", "steps", "property")}
+    lengths = [len(run["when"]) if "when" in run else None for run in runs]
+    whole = [run for run in runs if "when" in run]
+    # The suite searches with the seed that takes least, and replays the shortest steps.
+    quickest = min((run for run in runs if "steps" in run), key=lambda one: int(one["steps"]), default=None)
+    shortest = min(whole, key=lambda one: len(one["when"]), default=None)
+    return {
+        "seeds": kept["seed"],
+        "steps": kept["steps"],
+        "properties": kept["property"],
+        "reduced": lengths,
+        "seed": quickest["seed"] if quickest else None,
+        "given": shortest["given"] if shortest else None,
+        "when": shortest["when"] if shortest else None,
+    }
+
+
+def page(found: dict[str, Any]) -> str:
+    """docs/fuzzing-quality.md."""
+    rows, medians, short = [], [], 0
+    for name, one in found.items():
+        steps = [count for count in one["steps"] if count is not None]
+        lengths = [count for count in one["reduced"] if count is not None]
+        seen = sorted({property for property in one["properties"] if property})
+        if steps:
+            medians.append(statistics.median(steps))
+        short += bool(lengths) and statistics.median(lengths) <= 8
+        cells = [
+            name,
+            BUGS[name].breaks,
+            ", ".join(seen) or "-",
+            f"{len(steps)} of {len(one['seeds'])}",
+            f"{statistics.median(steps):.0f}" if steps else "-",
+            f"{statistics.median(lengths):.0f}" if lengths else "-",
+        ]
+        rows.append("| " + " | ".join(cells) + " |\n")
+    middle = f"{statistics.median(medians):.0f}" if medians else "-"
+    head = _HEAD.format(bugs=len(found), found=len(medians), median=middle, short=short)
+    return head + "".join(rows) + _notes()
+
+
+def _notes() -> str:
+    notes = [f"- `{name}`: {bug.hard}\n" for name, bug in sorted(BUGS.items()) if bug.hard]
+    missing = sorted(BUGS.keys() - load().keys())
+    late = f"\nNot measured yet: {', '.join(missing)}.\n" if missing else ""
+    kinds = "\nWhat the machine cannot see (nor anything of uploads in parts: its files are too small):\n\n"
+    return late + kinds + "".join(notes)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("names", nargs="*", metavar="NAME")
+    given = parser.parse_args()
+    unknown = sorted(set(given.names) - BUGS.keys())
+    if unknown:
+        parser.error(f"no such bug: {', '.join(unknown)}")
+    names = given.names or sorted(BUGS)
+    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
+    found = load()
+    with ProcessPoolExecutor(given.jobs) as pool:
+        waiting = {pool.submit(measured, name, seed): (name, seed) for seed in range(given.seeds) for name in names}
+        for done in as_completed(waiting):
+            name, seed = waiting[done]
+            if (tripped := done.exception()) is not None:
+                # A harness that trips over a bug has not found it.
+                print(f"{name}, seed {seed}: {tripped!r}", file=sys.stderr, flush=True)
+            runs[name].append({"seed": seed} if tripped is not None else done.result())
+            found[name] = summary(runs[name])
+            print(name, found[name]["steps"], found[name]["reduced"], file=sys.stderr, flush=True)
+            keep(found)
+
+
+def keep(found: dict[str, Any]) -> None:
+    """Writes what is known so far, so that a run that is broken off has been of use."""
+    rows = ",\n".join(f"{json.dumps(name)}: {json.dumps(found[name])}" for name in sorted(found))
+    FOUND.write_text(f"{{\n{rows}\n}}\n", "utf-8")
+    PAGE.write_text(page(load()), "utf-8")
+
+
+if __name__ == "__main__":
+    main()
