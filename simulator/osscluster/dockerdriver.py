@@ -162,9 +162,11 @@ def _remove_labelled(client: Any, owner: str) -> None:
         except errors.NotFound:
             continue
     for found in client.api.images(filters=label):
-        for tag in found["RepoTags"] or [found["Id"]]:
+        # An image whose name another one has taken is called <none>:<none>, which is no name to remove it by.
+        names = [tag for tag in found["RepoTags"] or () if not tag.startswith("<none>")]
+        for name in names or [found["Id"]]:
             try:
-                client.api.remove_image(tag)
+                client.api.remove_image(name)
             except errors.NotFound:
                 continue
 
