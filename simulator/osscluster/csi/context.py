@@ -6,7 +6,7 @@ Called from the thread that drives the timeline.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from osscluster.api.objects import Api, ApiError
 from osscluster.csi import configmap
@@ -21,9 +21,10 @@ from osscluster.host import NodeHost
 from osscluster.nodespec import NodeSpec
 from osscluster.timeline import Timeline
 
-__all__ = ["Context", "NodeState"]
+__all__ = ["DEFAULT_ACCOUNT", "Context", "NodeState"]
 
-_DEFAULT_ACCOUNT = "csi-fuse-ossfs"
+DEFAULT_ACCOUNT = "csi-fuse-ossfs"
+"""The ServiceAccount of FUSE Pods where a volume names none."""
 _UNKNOWN = "unknown metadata key"
 
 
@@ -92,7 +93,7 @@ class Context:
         profile = self.profile
         if options.auth_type != "rrsa" or not profile.rrsa:
             return None
-        service_account = options.service_account or _DEFAULT_ACCOUNT
+        service_account = options.service_account or DEFAULT_ACCOUNT
         if options.role_arn and options.oidc_provider_arn:
             return Rrsa(options.role_arn, options.oidc_provider_arn, service_account)
         for what, value in (("accountId", surroundings.account), ("clusterId", surroundings.cluster)):
@@ -106,17 +107,17 @@ class Context:
             service_account=service_account,
         )
 
-    def bucket_of_cnfs(self, options: Options) -> tuple[str, str]:
-        """bucket and url, from the CNFS object where the volume names one. Raises CsiError."""
+    def resolve_cnfs(self, options: Options) -> Options:
+        """With bucket and url of the CNFS object where the volume names one. Raises CsiError."""
         if self.profile.bucket_needs_storage_class_name:
             if options.bucket:
-                return options.bucket, options.url
+                return options
             if not options.cnfs:
                 raise CsiError(Code.UNKNOWN, "name is required")
             missing = f"Cnfs {options.cnfs} is not ready, endpoint is empty."
         else:
             if not options.cnfs:
-                return options.bucket, options.url
+                return options
             missing = f"missing endpoint in status of CNFS {options.cnfs}"
         try:
             found = self.api.find("ContainerNetworkFileSystem", options.cnfs)
@@ -129,4 +130,5 @@ class Context:
         endpoint = attributes.get("endPoint")
         if not isinstance(endpoint, Mapping):
             raise CsiError(Code.UNKNOWN, missing)
-        return str(attributes.get("bucketName", "")), str(endpoint.get("internal", ""))
+        bucket, url = str(attributes.get("bucketName", "")), str(endpoint.get("internal", ""))
+        return replace(options, bucket=bucket, url=url)

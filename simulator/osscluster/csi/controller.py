@@ -5,7 +5,6 @@ Source: pkg/oss/controllerserver.go. Called from the thread that drives the time
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 
 from osscluster.api.objects import ApiError
@@ -89,8 +88,7 @@ class Controller:
             capability=request.capability,
             readonly=request.readonly,
         )
-        bucket, url = context.bucket_of_cnfs(options)
-        options = dataclasses.replace(options, bucket=bucket, url=url)
+        options = context.resolve_cnfs(options)
         if profile.node_looked_up:
             try:
                 node = self._api.get("Node", request.node_id)

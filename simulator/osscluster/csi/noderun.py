@@ -7,7 +7,6 @@ drives the timeline.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 
 from osscluster.csi import endpoint, naming, requestcheck
@@ -46,13 +45,7 @@ class NodeRunPlugin:
         return ()
 
     def node_stage_volume(self, request: NodeStageVolumeRequest) -> Steps[None]:
-        requestcheck.required(
-            self._profile,
-            VolumeId=request.volume_id,
-            VolumeCapability=request.capability,
-            StagingTargetPath=request.staging_target_path,
-        )
-        requestcheck.below_kubelet(self._profile, request.staging_target_path, what="Staging")
+        requestcheck.node_stage(self._profile, request)
         yield from ()
 
     def node_unstage_volume(self, volume_id: str, staging_target_path: str) -> Steps[None]:
@@ -62,17 +55,12 @@ class NodeRunPlugin:
     def node_publish_volume(self, request: NodePublishVolumeRequest) -> Steps[None]:
         profile, node, target = self._profile, self._node, request.target_path
         self._context.timeline.synchronise()
-        requestcheck.required(
-            profile, VolumeId=request.volume_id, VolumeCapability=request.capability, TargetPath=target
-        )
-        requestcheck.below_kubelet(profile, target, what="Target")
+        requestcheck.node_publish(profile, request)
         requestcheck.characters(profile, request.volume_context)
         requestcheck.path(profile, target)
         surroundings = self._context.surroundings(node)
         options = volume.parse(request.volume_context, request.secrets, profile)
-        bucket, url = self._context.bucket_of_cnfs(options)
-        options = dataclasses.replace(options, bucket=bucket, url=url)
-        options = volume.completed(options, profile, surroundings)
+        options = volume.completed(self._context.resolve_cnfs(options), profile, surroundings)
         volume.check(options, profile, profile.checks)
         if not target and profile.validator is not Validator.FIELDS:
             raise CsiError(Code.UNKNOWN, "mountPath is empty")

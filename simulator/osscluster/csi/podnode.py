@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from osscluster.api.objects import ApiError
 from osscluster.csi import endpoint, fusepods, naming, podspec, requestcheck
 from osscluster.csi import options as volume
-from osscluster.csi.context import Context, NodeState
+from osscluster.csi.context import DEFAULT_ACCOUNT, Context, NodeState
 from osscluster.csi.fusepods import PodFailure
 from osscluster.csi.mountoptions import mount_options, with_defaults
 from osscluster.csi.mountpoint import MountFailure, MountPoints, error_text
@@ -25,8 +25,6 @@ from osscluster.csi.rpc import Code, CsiError, NodePublishVolumeRequest, NodeSta
 from osscluster.timeline import Steps
 
 __all__ = ["PodNodePlugin"]
-
-_DEFAULT_ACCOUNT = "csi-fuse-ossfs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +53,7 @@ class PodNodePlugin:
         return ("STAGE_UNSTAGE_VOLUME",)
 
     def node_stage_volume(self, request: NodeStageVolumeRequest) -> Steps[None]:
-        requestcheck.required(
-            self._profile,
-            VolumeId=request.volume_id,
-            VolumeCapability=request.capability,
-            StagingTargetPath=request.staging_target_path,
-        )
-        requestcheck.below_kubelet(self._profile, request.staging_target_path, what="Staging")
+        requestcheck.node_stage(self._profile, request)
         yield from ()
 
     def node_unstage_volume(self, volume_id: str, staging_target_path: str) -> Steps[None]:
@@ -76,10 +68,7 @@ class PodNodePlugin:
     def node_publish_volume(self, request: NodePublishVolumeRequest) -> Steps[None]:
         profile, target = self._profile, request.target_path
         self._context.timeline.synchronise()
-        requestcheck.required(
-            profile, VolumeId=request.volume_id, VolumeCapability=request.capability, TargetPath=target
-        )
-        requestcheck.below_kubelet(profile, target, what="Target")
+        requestcheck.node_publish(profile, request)
         requestcheck.characters(profile, request.volume_context)
         requestcheck.path(profile, target)
         surroundings = self._context.surroundings(self._node)
@@ -90,8 +79,7 @@ class PodNodePlugin:
             capability=request.capability,
             readonly=request.readonly,
         )
-        bucket, url = self._context.bucket_of_cnfs(options)
-        options = volume.completed(dataclasses.replace(options, bucket=bucket, url=url), profile, surroundings)
+        options = volume.completed(self._context.resolve_cnfs(options), profile, surroundings)
         fuse_type = Check.FUSE_TYPE
         volume.check(options, profile, tuple(one for one in profile.checks if one is not fuse_type))
         rrsa = self._context.rrsa(options, surroundings)
@@ -161,7 +149,7 @@ class PodNodePlugin:
         options, surroundings, rrsa = wanted.options, wanted.surroundings, wanted.rrsa
         profile, config = self._profile, self._node.config
         checked = profile.service_account_check is ServiceAccountCheck.DEFAULT_ONLY
-        if rrsa is not None and checked and rrsa.service_account == _DEFAULT_ACCOUNT:
+        if rrsa is not None and checked and rrsa.service_account == DEFAULT_ACCOUNT:
             try:
                 self._api.get("ServiceAccount", rrsa.service_account, profile.fuse_namespace)
             except ApiError as error:

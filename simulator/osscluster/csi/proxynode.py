@@ -6,7 +6,6 @@ Source: pkg/oss/nodeserver.go, pkg/mounter/proxy_mounter.go. Called from the thr
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 
 from osscluster.api.objects import ApiError
@@ -44,13 +43,7 @@ class ProxyNodePlugin:
         return ("STAGE_UNSTAGE_VOLUME",)
 
     def node_stage_volume(self, request: NodeStageVolumeRequest) -> Steps[None]:
-        requestcheck.required(
-            self._profile,
-            VolumeId=request.volume_id,
-            VolumeCapability=request.capability,
-            StagingTargetPath=request.staging_target_path,
-        )
-        requestcheck.below_kubelet(self._profile, request.staging_target_path, what="Staging")
+        requestcheck.node_stage(self._profile, request)
         yield from ()
 
     def node_unstage_volume(self, volume_id: str, staging_target_path: str) -> Steps[None]:
@@ -68,10 +61,7 @@ class ProxyNodePlugin:
 
     def node_publish_volume(self, request: NodePublishVolumeRequest) -> Steps[None]:
         profile, target = self._profile, request.target_path
-        requestcheck.required(
-            profile, VolumeId=request.volume_id, VolumeCapability=request.capability, TargetPath=target
-        )
-        requestcheck.below_kubelet(profile, target, what="Target")
+        requestcheck.node_publish(profile, request)
         with self._lock(request.volume_id):
             self._context.timeline.synchronise()
             requestcheck.characters(profile, request.volume_context)
@@ -87,8 +77,7 @@ class ProxyNodePlugin:
             else:
                 if self._mounts.make_ready(target, extensive=profile.target_looked_up):
                     return
-                bucket, url = self._context.bucket_of_cnfs(options)
-                options = dataclasses.replace(options, bucket=bucket, url=url)
+                options = self._context.resolve_cnfs(options)
                 volume.check(options, profile, profile.checks)
             yield from self._mount_and_bind(request, options)
 
@@ -114,8 +103,7 @@ class ProxyNodePlugin:
             readonly=request.readonly,
         )
         if self._profile.publish_order is PublishOrder.CREDENTIALS_FIRST:
-            bucket, url = self._context.bucket_of_cnfs(options)
-            options = dataclasses.replace(options, bucket=bucket, url=url)
+            options = self._context.resolve_cnfs(options)
         return volume.completed(options, self._profile, self._context.surroundings(self._node))
 
     def _socket(self, request: NodePublishVolumeRequest) -> str:

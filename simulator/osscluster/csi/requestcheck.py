@@ -10,9 +10,9 @@ import posixpath
 from collections.abc import Mapping
 
 from osscluster.csi.profile import CsiProfile, Validator
-from osscluster.csi.rpc import Code, CsiError
+from osscluster.csi.rpc import Code, CsiError, NodePublishVolumeRequest, NodeStageVolumeRequest
 
-__all__ = ["KUBELET", "below_kubelet", "characters", "path", "required"]
+__all__ = ["KUBELET", "characters", "node_publish", "node_stage", "path", "required"]
 
 KUBELET = "/var/lib/kubelet"
 _ILLEGAL = frozenset("&|;$'`()")
@@ -27,8 +27,24 @@ def required(profile: CsiProfile, **fields: object) -> None:
             raise CsiError(Code.INVALID_ARGUMENT, f"{name} is required")
 
 
-def below_kubelet(profile: CsiProfile, target: str, *, what: str) -> None:
-    """what: "Target" or "Staging". Raises CsiError."""
+def node_stage(profile: CsiProfile, request: NodeStageVolumeRequest) -> None:
+    """The validator's part of NodeStageVolume. Raises CsiError."""
+    required(
+        profile,
+        VolumeId=request.volume_id,
+        VolumeCapability=request.capability,
+        StagingTargetPath=request.staging_target_path,
+    )
+    _below_kubelet(profile, request.staging_target_path, what="Staging")
+
+
+def node_publish(profile: CsiProfile, request: NodePublishVolumeRequest) -> None:
+    """The validator's part of NodePublishVolume. Raises CsiError."""
+    required(profile, VolumeId=request.volume_id, VolumeCapability=request.capability, TargetPath=request.target_path)
+    _below_kubelet(profile, request.target_path, what="Target")
+
+
+def _below_kubelet(profile: CsiProfile, target: str, *, what: str) -> None:
     if profile.validator is Validator.NONE:
         return
     if not target:
