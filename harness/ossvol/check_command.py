@@ -15,10 +15,11 @@ from urllib.parse import urlsplit
 
 from osscloud.message import Request, Response
 from osscluster import consolecheck
-from osscluster.api.manifests import Manifest, ManifestErrors, load
+from osscluster.api.manifests import Manifest
 from osscluster.network import endpoint_of
 from osscluster.nodespec import NodeSpec
-from ossvol.errors import ScenarioErrors, UsageError
+from ossvol.errors import UsageError
+from ossvol.manifest_files import load_manifests
 
 __all__ = ["check"]
 
@@ -32,12 +33,7 @@ def check(
 
     endpoint: of an `ossvol serve`, which stands for every endpoint of the vendor's; region, internet: of the cluster.
     Raises UsageError (file, volume, endpoint), ScenarioErrors (mistakes in a manifest)."""
-    try:
-        manifests = load(files)
-    except ManifestErrors as errors:
-        raise ScenarioErrors(errors.problems) from errors
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read the manifests: {error}") from error
+    manifests = load_manifests(files)
     for warning in manifests.warnings:
         print(warning, file=sys.stderr)
     volumes = [one for one in manifests.objects if one.object["kind"] == "PersistentVolume"]

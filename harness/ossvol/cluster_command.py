@@ -20,7 +20,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from ossvol.claims import access_keys, bucket_names
-from ossvol.errors import ScenarioErrors, UsageError
+from ossvol.errors import UsageError
 
 if TYPE_CHECKING:
     from osscluster.api.http import ApiServer
@@ -118,14 +118,9 @@ def _ended_by_signal() -> Iterator[threading.Event]:
 
 
 def _load(files: Sequence[Path]) -> Manifests:
-    from osscluster.api.manifests import ManifestErrors, load
+    from ossvol.manifest_files import load_manifests
 
-    try:
-        manifests = load(files)
-    except ManifestErrors as errors:
-        raise ScenarioErrors(errors.problems) from errors
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read the manifests: {error}") from error
+    manifests = load_manifests(files)
     for warning in manifests.warnings:
         print(f"ossvol: warning: {warning}", file=sys.stderr)
     return manifests

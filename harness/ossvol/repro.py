@@ -19,7 +19,7 @@ from osscluster.api.objects import ApiError
 from osscluster.csi.naming import DRIVER
 from osscluster.volume import Syscalls, errno_name
 from ossvol.claims import access_keys, bucket_names
-from ossvol.errors import ScenarioErrors, UsageError
+from ossvol.errors import UsageError
 from ossvol.observation import request_line
 
 if TYPE_CHECKING:
@@ -129,17 +129,12 @@ def reproduce(
     """Runs the manifests. given: a file with what a scenario has under `given`, or with the list of objects alone;
     snapshot: a file of `ossvol snapshot save`, what the buckets hold; seconds: of virtual time to wait for the Pods.
     Raises UsageError, ScenarioErrors for files that are wrong, EnvironmentMissing."""
-    from osscluster.api.manifests import ManifestErrors, load
     from osscluster.engine import make_engine
     from osscluster.kubelet import profile as kubernetes_releases
     from ossvol.environment import Environment
+    from ossvol.manifest_files import load_manifests
 
-    try:
-        manifests = load(files)
-    except ManifestErrors as errors:
-        raise ScenarioErrors(errors.problems) from errors
-    except OSError as error:
-        raise UsageError(f"cannot read {error.filename}: {error.strerror}") from error
+    manifests = load_manifests(files)
     objects = [manifest.object for manifest in manifests.objects]
     warnings = [str(warning) for warning in manifests.warnings]
     buckets = bucket_names(objects)

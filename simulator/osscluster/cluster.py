@@ -20,6 +20,7 @@ from osscluster.controllers.namespaces import Namespaces
 from osscluster.controllers.protection import Protection
 from osscluster.controllers.scheduler import Scheduler
 from osscluster.controllers.workloads import Workloads
+from osscluster.csi.context import DEFAULT_ACCOUNT
 from osscluster.csi.driver import Driver, make_driver
 from osscluster.csi.naming import DRIVER
 from osscluster.host import Container, NodeHost
@@ -252,7 +253,7 @@ class Cluster:
         for name in ("default", "kube-system", "ack-csi-fuse"):
             if self.api.find("Namespace", name) is None:
                 self.api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-            for account in ("default", *(["csi-fuse-ossfs"] if name != "default" else [])):
+            for account in ("default", *([DEFAULT_ACCOUNT] if name != "default" else [])):
                 if self.api.find("ServiceAccount", account, name) is None:
                     metadata = {"name": account, "namespace": name}
                     self.api.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata})

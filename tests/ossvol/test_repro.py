@@ -112,6 +112,13 @@ def test_manifests_that_are_wrong_are_refused_at_their_place(
     assert done.stdout == ""
 
 
+def test_manifests_that_are_no_text_are_a_usage_error(files: tuple[Path, Path]) -> None:
+    files[0].write_bytes(b"\xff\xfe")
+    done = repro(files[0])
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("ossvol: cannot read the manifests: ")
+
+
 def test_a_description_that_is_wrong_is_refused_with_what_was_meant(files: tuple[Path, Path]) -> None:
     files[1].write_text("objcts: []\n", encoding="utf-8")
     done = repro(files[0], "--given", files[1])
