@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from ossfuse.profile import CheckRequest, CheckTime, CheckWording, LinkRefusal, NegativeCache, Profile
 
-__all__ = ["TOPICS", "WORDS", "Change", "Statement", "Words", "changes", "statements"]
+__all__ = ["TOPICS", "WORDS", "Change", "Statement", "Words", "changes", "choice", "either", "statements"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,8 @@ def _listed(names: frozenset[str]) -> str:
 # --- how values are said --------------------------------------------------------------------------------------------
 
 
-def _either(yes: str, no: str) -> Callable[[object], str]:
+def either(yes: str, no: str) -> Callable[[object], str]:
+    """How a field that is on or off is said."""
     return lambda value: yes if value else no
 
 
@@ -114,7 +115,9 @@ def _names(text: str, none: str) -> Callable[[object], str]:
     return lambda value: text.format(_listed(value)) if isinstance(value, frozenset) and value else none
 
 
-def _choice(words: Mapping[enum.Enum, str]) -> Callable[[object], str]:
+def choice(words: Mapping[enum.Enum, str]) -> Callable[[object], str]:
+    """How a field with one of several values is said."""
+
     def say(value: object) -> str:
         assert isinstance(value, enum.Enum)
         return words[value]
@@ -150,18 +153,18 @@ WORDS: Mapping[str, Words] = {
     ),
     "sigv1_notice_always": Words(
         _COMMAND,
-        _either("prints the NOTICE about V1 even with sigv4", "prints a NOTICE about V1 at most without sigv4"),
+        either("prints the NOTICE about V1 even with sigv4", "prints a NOTICE about V1 at most without sigv4"),
     ),
     "options": Words(_OPTIONS, _names("knows the options {}", "knows no options")),
     "bucket_option": Words(
-        _OPTIONS, _either("takes the bucket as -o bucket=NAME[:/PATH] too", "takes the bucket as an argument only")
+        _OPTIONS, either("takes the bucket as -o bucket=NAME[:/PATH] too", "takes the bucket as an argument only")
     ),
     "public_bucket_copies": Words(
         _OPTIONS,
-        _either("public_bucket=1 leaves server-side copies on", "public_bucket=1 switches server-side copies off"),
+        either("public_bucket=1 leaves server-side copies on", "public_bucket=1 switches server-side copies off"),
     ),
     "acl_names_checked": Words(
-        _OPTIONS, _either("refuses an unknown default_acl=", "takes any text for default_acl= and sends it")
+        _OPTIONS, either("refuses an unknown default_acl=", "takes any text for default_acl= and sends it")
     ),
     "storage_classes": Words(
         _OPTIONS, _names("storage_class= takes {}", "storage_class= takes any text and leaves the judgement to OSS")
@@ -169,57 +172,57 @@ WORDS: Mapping[str, Words] = {
     "singlepart_copy_unit": Words(_OPTIONS, _size("singlepart_copy_limit= counts in units of {}")),
     "lenient_numbers": Words(
         _OPTIONS,
-        _either("numbers may be hexadecimal; letters behind a number are added up", "what is no number counts as 0"),
+        either("numbers may be hexadecimal; letters behind a number are added up", "what is no number counts as 0"),
     ),
     "ram_role_auto": Words(
         _CREDENTIALS,
-        _either("ram_role alone asks the metadata service for the role", "ram_role needs the URL of the role's key"),
+        either("ram_role alone asks the metadata service for the role", "ram_role needs the URL of the role's key"),
     ),
     "log_level": Words(_PROCESS, _plain("logs from level {} on without dbglevel=")),
     "customer_keys": Words(
         _OPTIONS,
-        _either("use_sse=custom encrypts with the client's own keys", "has no use_sse=custom"),
+        either("use_sse=custom encrypts with the client's own keys", "has no use_sse=custom"),
     ),
     "header_regex": Words(
         _OPTIONS,
-        _either("ahbe_conf takes regular expressions (reg:)", "ahbe_conf takes suffixes only"),
+        either("ahbe_conf takes regular expressions (reg:)", "ahbe_conf takes suffixes only"),
     ),
     "sse_unknown_text": Words(_OPTIONS, _plain('answers a wrong use_sse= with "{}"')),
     "sse_conflict_text": Words(_OPTIONS, _plain('answers contradicting use_sse= with "{}"')),
     "sse_no_key_text": Words(_OPTIONS, _plain('answers use_sse=kmsid without a key with "{}"')),
     "mountpoint_told_first": Words(
         _COMMAND,
-        _either(
+        either(
             "complains about a missing mount point before it looks for credentials",
             "complains about missing credentials before a missing mount point",
         ),
     ),
     "missing_bucket_usage": Words(
         _COMMAND,
-        _either('prints the usage line behind "missing BUCKET argument."', 'prints "missing BUCKET argument." alone'),
+        either('prints the usage line behind "missing BUCKET argument."', 'prints "missing BUCKET argument." alone'),
     ),
     "disk_space_text": Words(_OPTIONS, _plain('refuses to mount without local disk space: "{}"')),
     "disk_space_amounts": Words(
         _OPTIONS,
-        _either("says how much local disk space it wants and finds", "does not say how much local disk space it wants"),
+        either("says how much local disk space it wants and finds", "does not say how much local disk space it wants"),
     ),
     "check_wants_parallel_parts": Words(
         _OPTIONS,
-        _either(
+        either(
             "wants local disk space for parallel_count parts before it mounts",
             "wants local disk space for one part before it mounts",
         ),
     ),
     "kept_time_from_metadata": Words(
         _METADATA,
-        _either(
+        either(
             "utimens of one time keeps the other as the object's metadata have it",
             "utimens of one time keeps the other as stat shows it",
         ),
     ),
     "utime_omit": Words(
         _METADATA,
-        _either(
+        either(
             "sets one of access and modification time alone (touch -a, touch -m)", "ignores utimensat(2) of one time"
         ),
     ),
@@ -227,14 +230,14 @@ WORDS: Mapping[str, Words] = {
     "third_option_word": Words(_COMMAND, _plain('calls a third argument "unknown third {}"')),
     "utility_asks": Words(
         _COMMAND,
-        _either(
+        either(
             "-u lists unfinished multipart uploads and asks whether to abort them",
             "--incomplete-mpu-list lists unfinished multipart uploads, --incomplete-mpu-abort aborts them",
         ),
     ),
     "umask_c_radix": Words(
         _OPTIONS,
-        _either("umask= and mp_umask= are octal only with a leading 0", "umask= and mp_umask= are always octal"),
+        either("umask= and mp_umask= are octal only with a leading 0", "umask= and mp_umask= are always octal"),
     ),
     "parse_failed_line": Words(
         _COMMAND, _plain('ends a wrong command line with "{}"', empty="says nothing behind the error of a wrong option")
@@ -245,7 +248,7 @@ WORDS: Mapping[str, Words] = {
         _CACHES, _seconds("the stat cache believes an entry for {}", "the stat cache believes an entry for ever")
     ),
     "stat_cache_expire_minus_one": Words(
-        _OPTIONS, _either("stat_cache_expire=-1 means never", "stat_cache_expire=-1 has no special meaning")
+        _OPTIONS, either("stat_cache_expire=-1 means never", "stat_cache_expire=-1 has no special meaning")
     ),
     "multipart_size": Words(_FILES, _size("a part of an upload has {}")),
     "parallel_count": Words(_FILES, _plain("{} parts go out at a time")),
@@ -254,7 +257,7 @@ WORDS: Mapping[str, Words] = {
         _FILES, _plain("a write uploads from {} bytes of unsaved data on", empty="a write never uploads")
     ),
     "retries": Words(_HTTP, _plain("a request is tried {} times")),
-    "retries_zero_allowed": Words(_OPTIONS, _either("accepts retries=0, and every request fails", "refuses retries=0")),
+    "retries_zero_allowed": Words(_OPTIONS, either("accepts retries=0, and every request fails", "refuses retries=0")),
     "connect_timeout": Words(_HTTP, _seconds("gives up connecting after {}", "never gives up connecting")),
     "readwrite_timeout": Words(
         _HTTP, _seconds("gives up a transfer that stands still for {}", "never gives up a transfer")
@@ -266,15 +269,15 @@ WORDS: Mapping[str, Words] = {
     ),
     "acl_header": Words(_OPTIONS, _plain("sends the ACL as {}")),
     "complement_stat_default": Words(
-        _ATTRIBUTES, _either("complement_stat is always on", "complement_stat is off unless asked for")
+        _ATTRIBUTES, either("complement_stat is always on", "complement_stat is off unless asked for")
     ),
     "xattr_default": Words(
         _METADATA,
-        _either("extended attributes are on unless noxattr", "extended attributes are off unless use_xattr"),
+        either("extended attributes are on unless noxattr", "extended attributes are off unless use_xattr"),
     ),
     "negative_cache": Words(
         _CACHES,
-        _choice(
+        choice(
             {
                 NegativeCache.OPTION: "remembers missing names only with enable_noobj_cache",
                 NegativeCache.DEFAULT: "remembers missing names unless disable_noobj_cache",
@@ -283,62 +286,62 @@ WORDS: Mapping[str, Words] = {
     ),
     "passwd_keyed_entries": Words(
         _CREDENTIALS,
-        _either(
+        either(
             "reads the password file as a table by bucket; the same bucket twice is an error",
             "takes the first line of the password file that fits",
         ),
     ),
     "environment_aliases": Words(
         _CREDENTIALS,
-        _either(
+        either(
             "reads OSS_ACCESS_KEY_ID, OSS_ACCESS_KEY_SECRET and OSS_SESSION_TOKEN too",
             "reads OSSACCESSKEYID and OSSSECRETACCESSKEY only",
         ),
     ),
     "passwd_default_entry": Words(
         _CREDENTIALS,
-        _either(
+        either(
             "a line AK:SK of the password file is good for every bucket",
             "refuses a password file that does not name the bucket",
         ),
     ),
     "passwd_strict_whitespace": Words(
         _CREDENTIALS,
-        _either(
+        either(
             "spaces and brackets in the password file have errors of their own",
             "spaces around a line of the password file do not matter",
         ),
     ),
     "passwd_stat_strerror": Words(
         _CREDENTIALS,
-        _either(
+        either(
             "says why the password file can't be looked at", "does not say why the password file can't be looked at"
         ),
     ),
     "metadata_lines": Words(
         _CREDENTIALS,
-        _either(
+        either(
             "wants one field a line from the metadata service",
             "reads the metadata service's answer as it comes, fields between commas",
         ),
     ),
     "metadata_token": Words(
         _CREDENTIALS,
-        _either(
+        either(
             "asks the metadata service for a token first (IMDSv2), unless disable_imdsv2",
             "asks the metadata service without a token",
         ),
     ),
     "credentials_missing_long": Words(
         _CREDENTIALS,
-        _either(
+        either(
             "names password file, ram_role and environment when it finds no credentials",
             'says only "could not determine how to establish security credentials."',
         ),
     ),
     "check_time": Words(
         _CHECK,
-        _choice(
+        choice(
             {
                 CheckTime.BEFORE_MOUNT: "checks before it mounts: a failure is the command's exit code",
                 CheckTime.AFTER_MOUNT: "checks after it has mounted: the command returns 0, the daemon unmounts itself",
@@ -348,7 +351,7 @@ WORDS: Mapping[str, Words] = {
     ),
     "check_request": Words(
         _CHECK,
-        _choice(
+        choice(
             {
                 CheckRequest.PREFIX_OBJECT: "GETs the mounted directory's object",
                 CheckRequest.BUCKET: "GETs the bucket and never looks at the mounted directory",
@@ -362,23 +365,19 @@ WORDS: Mapping[str, Words] = {
     ),
     "check_prefix_missing_tolerated": Words(
         _CHECK,
-        _either(
-            "mounts a directory that has no object", "refuses a directory that has no object, where it looks at it"
-        ),
+        either("mounts a directory that has no object", "refuses a directory that has no object, where it looks at it"),
     ),
     "check_repeats_refusal": Words(
-        _CHECK, _either("asks once more after 403 and 400", "takes the first 403 or 400 for the answer")
+        _CHECK, either("asks once more after 403 and 400", "takes the first 403 or 400 for the answer")
     ),
     "check_follows_endpoint": Words(
         _CHECK,
-        _either("goes to the endpoint that a refusal names", "stays with the given endpoint whatever a refusal names"),
+        either("goes to the endpoint that a refusal names", "stays with the given endpoint whatever a refusal names"),
     ),
-    "check_public_bucket_skipped": Words(
-        _CHECK, _either("public_bucket=1 needs no check", "checks public buckets too")
-    ),
+    "check_public_bucket_skipped": Words(_CHECK, either("public_bucket=1 needs no check", "checks public buckets too")),
     "check_wording": Words(
         _CHECK,
-        _choice(
+        choice(
             {
                 CheckWording.XML_BODY: "prints a short text and the server's XML on stderr",
                 CheckWording.LOG_RESULT: 'writes "... - result of checking service." to the log',
@@ -391,35 +390,35 @@ WORDS: Mapping[str, Words] = {
     "directory_mode_missing": Words(_ATTRIBUTES, _octal("shows a directory without mode as {}")),
     "owner_missing_is_process": Words(
         _ATTRIBUTES,
-        _either("what has no owner belongs to the user of the ossfs process", "what has no owner belongs to root"),
+        either("what has no owner belongs to the user of the ossfs process", "what has no owner belongs to root"),
     ),
     "unix_directory_type": Words(
         _ATTRIBUTES,
-        _either("Content-Type httpd/unix-directory makes a directory", "httpd/unix-directory means nothing"),
+        either("Content-Type httpd/unix-directory makes a directory", "httpd/unix-directory means nothing"),
     ),
     "symlink_target_header": Words(
         _ATTRIBUTES,
-        _either("x-oss-meta-symlink-target makes a symlink", "knows symlinks by their mode and body only"),
+        either("x-oss-meta-symlink-target makes a symlink", "knows symlinks by their mode and body only"),
     ),
     "google_mode_header": Words(
         _ATTRIBUTES,
-        _either("reads x-oss-meta-goog-reserved-posix-mode", "does not read x-oss-meta-goog-reserved-posix-mode"),
+        either("reads x-oss-meta-goog-reserved-posix-mode", "does not read x-oss-meta-goog-reserved-posix-mode"),
     ),
     "mode_any_base": Words(
         _ATTRIBUTES,
-        _either('reads the mode "0100644" as octal', "reads the mode as decimal, whatever it begins with"),
+        either('reads the mode "0100644" as octal', "reads the mode as decimal, whatever it begins with"),
     ),
     "fractional_times": Words(
         _ATTRIBUTES,
-        _either("keeps fractions of a second", "takes a time with a fraction for 1970 and writes whole seconds"),
+        either("keeps fractions of a second", "takes a time with a fraction for 1970 and writes whole seconds"),
     ),
     "access_and_change_times": Words(
         _ATTRIBUTES,
-        _either("keeps access and change time in the metadata", "shows access and change time as 1970"),
+        either("keeps access and change time in the metadata", "shows access and change time as 1970"),
     ),
     "slash_directory_any_type": Words(
         _ATTRIBUTES,
-        _either(
+        either(
             'a key ending in "/" is a directory whatever its Content-Type',
             'a key ending in "/" of another Content-Type than a directory\'s or octet-stream is shown as a file',
         ),
@@ -434,86 +433,86 @@ WORDS: Mapping[str, Words] = {
     ),
     "complement_text_directory": Words(
         _ATTRIBUTES,
-        _either(
+        either(
             'complement_stat makes a directory of "d/" with text/plain and 0 or 1 byte',
             "complement_stat has no rule for text/plain",
         ),
     ),
     "complement_minimal_permission": Words(
         _ATTRIBUTES,
-        _either("complement_stat shows mode 0 as 0400", "complement_stat leaves mode 0 as it is"),
+        either("complement_stat shows mode 0 as 0400", "complement_stat leaves mode 0 as it is"),
     ),
     "directory_needs_empty": Words(
         _ATTRIBUTES,
-        _either(
+        either(
             'without complement_stat a key ending in "/" that has content is shown as a file',
             "content does not make a file of a directory object",
         ),
     ),
     "directory_needs_mode": Words(
         _ATTRIBUTES,
-        _either(
+        either(
             'without complement_stat a key ending in "/" that has no mode is shown as a file',
             "a missing mode does not make a file of a directory object",
         ),
     ),
     "stat_checks_empty_object": Words(
         _CACHES,
-        _either(
+        either(
             "lists below an empty object without metadata: it may be a directory", "takes an empty object for a file"
         ),
     ),
     "forbidden_head_exists": Words(
         _DEFECTS,
-        _either("HEAD 403 counts as an existing empty file", "HEAD 403 does not count as an existing file"),
+        either("HEAD 403 counts as an existing empty file", "HEAD 403 does not count as an existing file"),
     ),
     "forbidden_head_final": Words(
         _CACHES,
-        _either("HEAD 403 ends a lookup with EPERM at once", "after HEAD 403 a lookup goes on with its other requests"),
+        either("HEAD 403 ends a lookup with EPERM at once", "after HEAD 403 a lookup goes on with its other requests"),
     ),
     "negative_cache_any_failure": Words(
         _DEFECTS,
-        _either(
+        either(
             "the cache of missing names remembers every failed lookup, errors too",
             "the cache of missing names remembers what is missing and nothing else",
         ),
     ),
     "negative_cache_hit_refreshes": Words(
         _CACHES,
-        _either(
+        either(
             "asking for a missing name again renews its entry: polling never sees it appear",
             "the entry of a missing name runs out however often it is asked for",
         ),
     ),
     "stat_cache_whole_seconds": Words(
         _CACHES,
-        _either("entries age in whole seconds, up to one longer", "entries age to the moment"),
+        either("entries age in whole seconds, up to one longer", "entries age to the moment"),
     ),
     "stat_cache_hit_refreshes": Words(
         _CACHES,
-        _either("a hit makes an entry young again", "a hit leaves an entry as old as it is"),
+        either("a hit makes an entry young again", "a hit leaves an entry as old as it is"),
     ),
     "stat_cache_needs_etag": Words(
         _CACHES,
-        _either(
+        either(
             "a directory that was cached for its children only is looked up anew when a listing shows an object for it",
             "a directory that was cached for its children only stays as it is when a listing shows an object for it",
         ),
     ),
     "stat_cache_evicts_by_name": Words(
         _CACHES,
-        _either(
+        either(
             "of the entries of the oldest second the first by name makes room, so a directory goes before its files",
             "the oldest entry makes room",
         ),
     ),
     "overcheck_lists_plain": Words(
         _CACHES,
-        _either('a lookup of "N/" alone that misses sends a LIST too', 'a lookup of "N/" alone ends with its HEAD'),
+        either('a lookup of "N/" alone that misses sends a LIST too', 'a lookup of "N/" alone ends with its HEAD'),
     ),
     "asking_for_prefix_forgets_it": Words(
         _CACHES,
-        _either(
+        either(
             "chmod, chown, utimens, setxattr and rename take a directory without an object, when it is not in the stat "
             "cache, for an object that they can copy: ENOENT",
             "chmod, chown, utimens, setxattr and rename know a directory without an object",
@@ -521,76 +520,76 @@ WORDS: Mapping[str, Words] = {
     ),
     "create_pins_entry": Words(
         _CACHES,
-        _either(
+        either(
             "a created file that is not on the server yet lives in the stat cache",
             "a created file is on the server, the stat cache knows nothing special of it",
         ),
     ),
     "skip_clean_on_read_only_flush": Words(
         _CACHES,
-        _either(
+        either(
             "skip_clean_statcache_on_ro_flush keeps the entry of a file that was only read",
             "closing a file drops its entry",
         ),
     ),
     "missing_execute_is_eperm": Words(
         _ACCESS,
-        _either("a missing x bit is EPERM", "a missing x bit is EACCES"),
+        either("a missing x bit is EPERM", "a missing x bit is EACCES"),
     ),
     "opendir_needs_execute": Words(
         _ACCESS,
-        _either(
+        either(
             "listing a directory needs r and x, on its parents too", "listing a directory needs r, x on its parents"
         ),
     ),
     "create_uploads_empty": Words(
         _FILES,
-        _either(
+        either(
             "creating a file uploads an empty object at once",
             "creating a file sends nothing; the object appears at the first flush",
         ),
     ),
     "open_missing_succeeds": Words(
         _FILES,
-        _either("a file deleted elsewhere opens as an empty one", "a file deleted elsewhere is ENOENT"),
+        either("a file deleted elsewhere opens as an empty one", "a file deleted elsewhere is ENOENT"),
     ),
     "read_only_truncate_refused": Words(
         _FILES,
-        _either("open(O_RDONLY|O_TRUNC) is EACCES", "open(O_RDONLY|O_TRUNC) truncates"),
+        either("open(O_RDONLY|O_TRUNC) is EACCES", "open(O_RDONLY|O_TRUNC) truncates"),
     ),
     "multipart_doubles": Words(
         _FILES,
-        _either("uploads in parts from twice the part size on", "uploads in parts from one part size on"),
+        either("uploads in parts from twice the part size on", "uploads in parts from one part size on"),
     ),
     "last_part_absorbs": Words(
         _FILES,
-        _either("the last part takes a rest of up to two part sizes", "the rest of an upload is a part of its own"),
+        either("the last part takes a rest of up to two part sizes", "the rest of an upload is a part of its own"),
     ),
     "mix_upload": Words(
         _FILES,
-        _either("copies unchanged ranges of a large file on the server", "uploads a changed large file as a whole"),
+        either("copies unchanged ranges of a large file on the server", "uploads a changed large file as a whole"),
     ),
     "upload_content_type_from_name": Words(
         _FILES,
-        _either(
+        either(
             "every upload sets the Content-Type by the name", "an upload keeps the Content-Type that the object had"
         ),
     ),
     "too_many_parts_errno": Words(_FILES, _plain("a file of more than 10000 parts is {}")),
     "loads_before_write": Words(
         _FILES,
-        _either("a write first downloads what lies before it", "what is missing of a file is downloaded at the upload"),
+        either("a write first downloads what lies before it", "what is missing of a file is downloaded at the upload"),
     ),
     "fetches_beyond_end": Words(
         _FILES,
-        _either(
+        either(
             "a hole behind the object's end is asked for without a Range, which fails",
             "a hole behind the object's end is zero without a request",
         ),
     ),
     "upload_tells_remote_size": Words(
         _FILES,
-        _either(
+        either(
             "an upload tells an open file how long its object is now",
             "an open file goes on with the length that its object had at open: after an upload, a write behind the end "
             "may ask for what is not there and fail with EIO",
@@ -598,52 +597,52 @@ WORDS: Mapping[str, Words] = {
     ),
     "parallel_read_doubles": Words(
         _FILES,
-        _either("reads in parallel above twice the part size", "reads in parallel from one part size on"),
+        either("reads in parallel above twice the part size", "reads in parallel from one part size on"),
     ),
     "failed_read_is_eio": Words(
         _FILES,
-        _either("a failed read is always EIO", "a failed read tells the errno of its request"),
+        either("a failed read is always EIO", "a failed read tells the errno of its request"),
     ),
     "read_tried_directly": Words(
         _FILES,
-        _either("a failed read is tried once more, past the local file", "a failed read is not tried in another way"),
+        either("a failed read is tried once more, past the local file", "a failed read is not tried in another way"),
     ),
     "object_state_is_eremote": Words(
         _HTTP,
-        _either("InvalidObjectState (an archived object) is EREMOTE", "InvalidObjectState is an error like any 403"),
+        either("InvalidObjectState (an archived object) is EREMOTE", "InvalidObjectState is an error like any 403"),
     ),
     "rename_flushes_source": Words(
         _DEFECTS,
-        _either("a rename uploads an open, changed file first", "a rename copies the stale object of an open file"),
+        either("a rename uploads an open, changed file first", "a rename copies the stale object of an open file"),
     ),
     "disk_cache_by_inode": Words(
         _FILES,
-        _either(
+        either(
             "use_cache drops data that are older than the object",
             "use_cache believes data of the object's size, whatever they are",
         ),
     ),
     "disk_cache_size_checked": Words(
         _FILES,
-        _either(
+        either(
             "use_cache drops unchanged data of another size than the object's",
             "use_cache cuts or fills data of another size than the object's",
         ),
     ),
     "entity_shared": Words(
         _FILES,
-        _either("all opens of a path share one local file", "every open has its own local file; the last close wins"),
+        either("all opens of a path share one local file", "every open has its own local file; the last close wins"),
     ),
     "size_from_local_file": Words(
         _FILES,
-        _either(
+        either(
             "st_size of an open file is that of the local file",
             "st_size of an open file grows by every write, also over what was there",
         ),
     ),
     "pending_metadata": Words(
         _METADATA,
-        _either(
+        either(
             "chmod and utimens of an open, changed file wait for its upload",
             "chmod between open and close is undone by the close",
         ),
@@ -652,14 +651,14 @@ WORDS: Mapping[str, Words] = {
     "upload_max_parts": Words(_FILES, _plain("an upload has {} parts at most")),
     "zero_fills_behind_write": Words(
         _DEFECTS,
-        _either(
+        either(
             "overwriting inside a file makes zeros of what lies behind",
             "overwriting inside a file keeps what lies behind",
         ),
     ),
     "hole_forgets_change": Words(
         _DEFECTS,
-        _either(
+        either(
             "reading the hole that a write behind the end left makes the file count as unchanged: what was written is "
             "never uploaded",
             "a file with a hole that is read is uploaded",
@@ -667,39 +666,39 @@ WORDS: Mapping[str, Words] = {
     ),
     "old_directory_metadata_crashes": Words(
         _DEFECTS,
-        _either(
+        either(
             'chmod, chown or utimens of a directory stored as "N" or "N_$folder$" ends the process',
             'chmod of a directory stored as "N" or "N_$folder$" replaces its object',
         ),
     ),
     "rename_leaves_new_files": Words(
         _DEFECTS,
-        _either(
+        either(
             "what is open below a directory while it is renamed, and not uploaded yet, keeps its old name",
             "open files move along with a renamed directory",
         ),
     ),
     "handle_needs_path": Words(
         _DEFECTS,
-        _either(
+        either(
             "what a renamed directory has left behind is lost: writes are EIO, close is silent",
             "what a renamed directory has left behind is uploaded under the old name",
         ),
     ),
     "path_truncate_ignored": Words(
         _DEFECTS,
-        _either("truncate(2) of a file that nobody has open does nothing and returns 0", "truncate(2) truncates"),
+        either("truncate(2) of a file that nobody has open does nothing and returns 0", "truncate(2) truncates"),
     ),
     "dirty_shrink_ignored": Words(
         _DEFECTS,
-        _either(
+        either(
             "a file that is open more than once and not uploaded cannot be made shorter",
             "a file that is open more than once can be made shorter",
         ),
     ),
     "dirty_metadata_forgets_type": Words(
         _DEFECTS,
-        _either(
+        either(
             "after chown, utimens or setxattr a file that is being written is EIO, its close too, and what was written "
             "is lost, where its metadata have no mode, or one without type",
             "chown, utimens and setxattr do no harm to a file that is being written",
@@ -707,83 +706,81 @@ WORDS: Mapping[str, Words] = {
     ),
     "failed_upload_hides_new_file": Words(
         _DEFECTS,
-        _either(
+        either(
             "a new file whose first upload failed is ENOENT while it is open",
             "a new file whose first upload failed can be read while it is open",
         ),
     ),
     "read_forgets_shrink": Words(
         _DEFECTS,
-        _either(
+        either(
             "a file that is made shorter and then read as a whole keeps its old size on the server",
             "a file that is made shorter and then read is uploaded",
         ),
     ),
     "dirty_reopen_grows": Words(
         _DEFECTS,
-        _either(
+        either(
             "opening a file that was made shorter and is not uploaded gives it the size of its object again",
             "opening a file that was made shorter keeps its size",
         ),
     ),
     "link_refusal": Words(
-        _NAMES, _choice({LinkRefusal.EPERM: "link(2) is EPERM", LinkRefusal.ENOTSUP: "link(2) is ENOTSUP"})
+        _NAMES, choice({LinkRefusal.EPERM: "link(2) is EPERM", LinkRefusal.ENOTSUP: "link(2) is ENOTSUP"})
     ),
     "rename_stats_target": Words(
-        _NAMES, _either("a copy first looks its target up", "a copy does not look its target up")
+        _NAMES, either("a copy first looks its target up", "a copy does not look its target up")
     ),
     "reupload_keeps_owner": Words(
         _METADATA,
-        _either(
+        either(
             "with nocopyapi, chown of the owner alone keeps the group, and the other way round",
             "with nocopyapi, chown of the owner alone stores 4294967295 for the group, and the other way round",
         ),
     ),
     "reupload_dates_links": Words(
         _NAMES,
-        _either(
+        either(
             "with norenameapi, a renamed symlink has a time of modification",
             "with norenameapi, a renamed symlink has no time of modification",
         ),
     ),
-    "rename_updates_ctime": Words(_NAMES, _either("a rename sets the change time", "a rename keeps all times")),
+    "rename_updates_ctime": Words(_NAMES, either("a rename sets the change time", "a rename keeps all times")),
     "rename_directory_errno_mapped": Words(
         _NAMES,
-        _either("a failing rename of a directory tells the errno", "a failing rename of a directory is EIO"),
+        either("a failing rename of a directory tells the errno", "a failing rename of a directory is EIO"),
     ),
     "rename_onto_full_directory_merges": Words(
         _NAMES,
-        _either(
+        either(
             "a directory renamed onto one with entries merges into it",
             "a rename onto a directory with entries is ENOTEMPTY",
         ),
     ),
     "shallow_copy": Words(
         _NAMES,
-        _either("a rename tries one copy for any size", "a rename copies in parts as soon as the file is large"),
+        either("a rename tries one copy for any size", "a rename copies in parts as soon as the file is large"),
     ),
     "metadata_change_retypes": Words(
         _METADATA,
-        _either("chmod sets the Content-Type by the name", "chmod keeps the Content-Type"),
+        either("chmod sets the Content-Type by the name", "chmod keeps the Content-Type"),
     ),
     "directory_metadata_recreates": Words(
         _METADATA,
-        _either("chmod of a directory deletes and rewrites its object", "chmod of a directory copies its object"),
+        either("chmod of a directory deletes and rewrites its object", "chmod of a directory copies its object"),
     ),
     "metadata_errno_mapped": Words(
         _METADATA,
-        _either("chmod and chown tell the errno of a refusal", "every failing chmod and chown is EIO"),
+        either("chmod and chown tell the errno of a refusal", "every failing chmod and chown is EIO"),
     ),
-    "readlink_cached": Words(
-        _NAMES, _either("remembers the target of a symlink", "reads a symlink's target each time")
-    ),
+    "readlink_cached": Words(_NAMES, either("remembers the target of a symlink", "reads a symlink's target each time")),
     "mknod_regular_creates": Words(
         _NAMES,
-        _either("mknod of a regular file makes an object", "mknod of a regular file makes nothing on the server"),
+        either("mknod of a regular file makes an object", "mknod of a regular file makes nothing on the server"),
     ),
     "noxattr_pretends": Words(
         _METADATA,
-        _either(
+        either(
             "without extended attributes, setting one answers success",
             "without extended attributes, setting one is ENOTSUP",
         ),
@@ -791,53 +788,53 @@ WORDS: Mapping[str, Words] = {
     "statfs_blocks": Words(_METADATA, lambda value: f"df shows {int(str(value)) * 16 // (1 << 20)} TiB"),
     "cached_rename_zero_fills": Words(
         _DEFECTS,
-        _either(
+        either(
             "with use_cache, renaming a file that is not in the cache makes zeros of it",
             "with use_cache, renaming a file keeps what is in it",
         ),
     ),
     "del_cache_keeps_maps": Words(
         _DEFECTS,
-        _either(
+        either(
             "del_cache leaves page maps behind that make zeros of files read before",
             "del_cache deletes data and page maps",
         ),
     ),
     "xattr_flags_first": Words(
         _METADATA,
-        _either(
+        either(
             "setxattr looks at XATTR_CREATE and XATTR_REPLACE before it rewrites the object of a directory",
             "setxattr rewrites the object of a directory before it looks at XATTR_CREATE and XATTR_REPLACE",
         ),
     ),
     "last_xattr_stays": Words(
         _DEFECTS,
-        _either("the last extended attribute cannot be removed", "the last extended attribute can be removed"),
+        either("the last extended attribute cannot be removed", "the last extended attribute can be removed"),
     ),
     "statfs_files": Words(_METADATA, _plain("df -i shows {} inodes", empty="df -i shows no inodes")),
     "unlinked_close_crashes": Words(
         _DEFECTS,
-        _either(
+        either(
             "with hard_remove, close(2) of a file that was unlinked while open ends the process",
             "with hard_remove, close(2) of a file that was unlinked while open does not end the process",
         ),
     ),
     "unlinked_close_is_stale": Words(
         _FILES,
-        _either(
+        either(
             "with hard_remove, close(2) of a file that was unlinked while open is ESTALE",
             "with hard_remove, close(2) of a file that was unlinked while open is no error",
         ),
     ),
     "multi_request_retries_inside": Words(
         _HTTP,
-        _either(
+        either(
             "parallel requests are each retried with their own waits",
             "parallel requests are retried in rounds without waits",
         ),
     ),
     "retry_any_5xx": Words(
-        _HTTP, _either("every status from 500 on is tried again", "only 500 and 503 are tried again")
+        _HTTP, either("every status from 500 on is tried again", "only 500 and 503 are tried again")
     ),
     "retry_wait_fixed": Words(
         _HTTP, _seconds("waits {} between attempts", "waits 2, 4, 8, ... s and up to as much again between attempts")
@@ -846,32 +843,32 @@ WORDS: Mapping[str, Words] = {
     "head_bad_request_errno": Words(_HTTP, _plain("HEAD 400 is {}")),
     "size_error_codes": Words(
         _HTTP,
-        _either("EntityTooLarge is EFBIG, KeyTooLongError ENAMETOOLONG", "EntityTooLarge and KeyTooLongError are EIO"),
+        either("EntityTooLarge is EFBIG, KeyTooLongError ENAMETOOLONG", "EntityTooLarge and KeyTooLongError are EIO"),
     ),
     "failed_parts_errno": Words(_HTTP, _plain("an upload with failed parts is {}")),
     "aborts_failed_upload": Words(
         _DEFECTS,
-        _either("aborts a multipart upload that failed", "leaves a multipart upload that failed behind"),
+        either("aborts a multipart upload that failed", "leaves a multipart upload that failed behind"),
     ),
     "multi_request_reversed": Words(
         _HTTP,
-        _either("sends each batch of parallel requests back to front", "sends parallel requests in their order"),
+        either("sends each batch of parallel requests back to front", "sends parallel requests in their order"),
     ),
     "complete_content_type": Words(
         _HTTP,
         _plain("completes an upload with Content-Type {}", empty="completes an upload with the file's Content-Type"),
     ),
     "redirect_is_failure": Words(
-        _HTTP, _either("a redirect without Location is EIO", "a redirect without Location is success")
+        _HTTP, either("a redirect without Location is EIO", "a redirect without Location is success")
     ),
     "put_body_error": Words(
         _HTTP,
-        _either("PUT 200 whose body holds an error code is EIO", "PUT 200 is success whatever its body says"),
+        either("PUT 200 whose body holds an error code is EIO", "PUT 200 is success whatever its body says"),
     ),
     "exits_on_certificate_error": Words(
         _HTTP,
-        _either("a bad certificate ends the process", "a bad certificate is EIO"),
+        either("a bad certificate ends the process", "a bad certificate is EIO"),
     ),
-    "signature_v4": Words(_HTTP, _either("can sign with V4 (sigv4, region=)", "signs with V1 only")),
-    "hangup_unmounts": Words(_PROCESS, _either("SIGHUP unmounts", "SIGHUP reopens the log file")),
+    "signature_v4": Words(_HTTP, either("can sign with V4 (sigv4, region=)", "signs with V1 only")),
+    "hangup_unmounts": Words(_PROCESS, either("SIGHUP unmounts", "SIGHUP reopens the log file")),
 }

@@ -27,7 +27,7 @@ from osscluster.csi.profile import (
     Validator,
 )
 from osscluster.csi.rpc import Code
-from ossfuse.explanation import Change, Statement, Words
+from ossfuse.explanation import Change, Statement, Words, choice, either
 
 __all__ = ["WORDS", "changes", "statements"]
 
@@ -42,7 +42,7 @@ _SERVER = "the mount server"
 _MOUNTS = "mounts"
 _CONTROLLER = "the controller"
 _NODE = "the node"
-_TOPICS = (*(_RELEASE, _REQUESTS, _ATTRIBUTES, _OPTIONS, _URL, _MIME, _PODS, _SERVER, _MOUNTS, _CONTROLLER, _NODE),)
+_TOPICS = (_RELEASE, _REQUESTS, _ATTRIBUTES, _OPTIONS, _URL, _MIME, _PODS, _SERVER, _MOUNTS, _CONTROLLER, _NODE)
 _IDENTITY = frozenset({"name", "commit", "source_public"})
 
 Say = Callable[[object], str]
@@ -72,10 +72,6 @@ def _value(profile: CsiProfile, name: str) -> object:
     return reduce(getattr, name.split("."), profile)
 
 
-def _either(yes: str, no: str) -> Say:
-    return lambda value: yes if value else no
-
-
 def _plain(text: str, none: str = "") -> Say:
     return lambda value: text.format(value) if value not in ("", None, ()) else none
 
@@ -86,10 +82,6 @@ def _says(when: str) -> Say:
 
 def _code(when: str) -> Say:
     return lambda value: f"{when}: code {value.text}" if isinstance(value, Code) else ""
-
-
-def _choice(words: Mapping[enum.Enum, str]) -> Say:
-    return lambda value: words[value] if isinstance(value, enum.Enum) else ""
 
 
 def _order(before: str) -> Say:
@@ -128,10 +120,10 @@ _TEXTS: Mapping[str, str] = {
 WORDS: Mapping[str, Words] = {
     "name": Words(_RELEASE, _plain("{}")),
     "commit": Words(_RELEASE, _plain("built from commit {}")),
-    "source_public": Words(_RELEASE, _either("its source is public", "read from the nearest public commit")),
+    "source_public": Words(_RELEASE, either("its source is public", "read from the nearest public commit")),
     "architecture": Words(
         _RELEASE,
-        _choice(
+        choice(
             {
                 Architecture.NODE_RUN: "ossfs is a process of the node",
                 Architecture.POD_BY_NODE: "ossfs runs in a FUSE Pod that csi-plugin creates in NodePublishVolume",
@@ -141,7 +133,7 @@ WORDS: Mapping[str, Words] = {
         ),
     ),
     "attach_required": Words(
-        _RELEASE, _either("volumes are attached (VolumeAttachment) before they are mounted", "no volume is attached")
+        _RELEASE, either("volumes are attached (VolumeAttachment) before they are mounted", "no volume is attached")
     ),
     "ossfs": Words(_RELEASE, _plain("ships ossfs {}")),
     "ossfs_row": Words(_RELEASE, _plain("is simulated with ossfs {}")),
@@ -158,11 +150,11 @@ WORDS: Mapping[str, Words] = {
     "image_tag_without_gate": Words(_RELEASE, _plain("FUSE image {} without the gate", "no second FUSE image")),
     "image_tag_configurable": Words(
         _RELEASE,
-        _either("image-tag of the ConfigMap chooses the FUSE image", "image of the ConfigMap replaces the FUSE image"),
+        either("image-tag of the ConfigMap chooses the FUSE image", "image of the ConfigMap replaces the FUSE image"),
     ),
     "validator": Words(
         _REQUESTS,
-        _choice(
+        choice(
             {
                 Validator.NONE: "nothing is asked of a request before the driver's own checks",
                 Validator.PATHS: "target paths have to be below /var/lib/kubelet",
@@ -171,15 +163,15 @@ WORDS: Mapping[str, Words] = {
         ),
     ),
     "illegal_characters_refused": Words(
-        _REQUESTS, _either("refuses attributes with & | ; $ ' ` ( )", "takes any character in attributes")
+        _REQUESTS, either("refuses attributes with & | ; $ ' ` ( )", "takes any character in attributes")
     ),
     "paths_absolute": Words(
         _REQUESTS,
-        _either('paths must be absolute, without ".." and not below /proc', 'paths must have no ".." and no "./"'),
+        either('paths must be absolute, without ".." and not below /proc', 'paths must have no ".." and no "./"'),
     ),
     "publish_order": Words(
         _REQUESTS,
-        _choice(
+        choice(
             {
                 PublishOrder.OPTIONS_FIRST: "checks a volume before it looks whether it is mounted",
                 PublishOrder.MOUNTED_FIRST: "looks whether a volume is mounted before it checks anything else",
@@ -189,7 +181,7 @@ WORDS: Mapping[str, Words] = {
         ),
     ),
     "volume_locked": Words(
-        _REQUESTS, _either("a second call for a volume is Aborted", "calls for one volume may overlap")
+        _REQUESTS, either("a second call for a volume is Aborted", "calls for one volume may overlap")
     ),
     "checks": Words(_ATTRIBUTES, _order("checks, in this order: ")),
     **{f"texts.{name}": Words(_ATTRIBUTES, _says(when)) for name, when in _TEXTS.items()},
@@ -197,7 +189,7 @@ WORDS: Mapping[str, Words] = {
     "rrsa_lookup_code": Words(_ATTRIBUTES, _code("an unknown account for RRSA")),
     "fuse_types": Words(
         _ATTRIBUTES,
-        _choice(
+        choice(
             {
                 FuseTypes.ANY: "fuseType jindofs is JindoFS, everything else is ossfs",
                 FuseTypes.JINDO: "fuseType is ossfs or jindofs",
@@ -209,34 +201,34 @@ WORDS: Mapping[str, Words] = {
     "fuse_type_code": Words(_ATTRIBUTES, _code("a refused fuseType or otherOpts")),
     "keys_separate": Words(
         _ATTRIBUTES,
-        _either(
+        either(
             "akId and akSecret of the PV each win over the Secret's",
             "akId and akSecret of the PV count only together, otherwise the Secret's replace them",
         ),
     ),
     "secret_values_trimmed": Words(
-        _ATTRIBUTES, _either("blanks around the Secret's values don't count", "a newline in the Secret spoils the key")
+        _ATTRIBUTES, either("blanks around the Secret's values don't count", "a newline in the Secret spoils the key")
     ),
     "secret_standard_keys": Words(
         _ATTRIBUTES,
-        _either("takes accessKeyId, accessKeySecret, SecurityToken too", "takes akId and akSecret only"),
+        either("takes accessKeyId, accessKeySecret, SecurityToken too", "takes akId and akSecret only"),
     ),
     "key_checked_with_auth_type": Words(
         _ATTRIBUTES,
-        _either("misses a key with an unknown authType as well", "an unknown authType stands in for a missing key"),
+        either("misses a key with an unknown authType as well", "an unknown authType stands in for a missing key"),
     ),
-    "rrsa": Words(_ATTRIBUTES, _either("knows authType rrsa", "does not know authType rrsa")),
-    "secret_store": Words(_ATTRIBUTES, _either("knows authType csi-secret-store", "does not know csi-secret-store")),
-    "public": Words(_ATTRIBUTES, _either("knows authType public", "does not know authType public")),
-    "secret_ref": Words(_ATTRIBUTES, _either("knows secretRef", "does not know secretRef")),
+    "rrsa": Words(_ATTRIBUTES, either("knows authType rrsa", "does not know authType rrsa")),
+    "secret_store": Words(_ATTRIBUTES, either("knows authType csi-secret-store", "does not know csi-secret-store")),
+    "public": Words(_ATTRIBUTES, either("knows authType public", "does not know authType public")),
+    "secret_ref": Words(_ATTRIBUTES, either("knows secretRef", "does not know secretRef")),
     "ram_role_alias": Words(
         _ATTRIBUTES,
-        _either("roleName or ramRole names the role of authType sts", "authType sts always uses the node's role"),
+        either("roleName or ramRole names the role of authType sts", "authType sts always uses the node's role"),
     ),
-    "encryption": Words(_ATTRIBUTES, _either("knows encrypted and kmsKeyId", "does not know encrypted")),
+    "encryption": Words(_ATTRIBUTES, either("knows encrypted and kmsKeyId", "does not know encrypted")),
     "shared_path": Words(
         _ATTRIBUTES,
-        _choice(
+        choice(
             {
                 SharedPath.ONLY_IF_TRUE: 'Pods share an ossfs only with useSharedPath "true", "True" or "1"',
                 SharedPath.UNLESS_FALSE: 'Pods of a node share an ossfs unless useSharedPath is "false"',
@@ -246,32 +238,32 @@ WORDS: Mapping[str, Words] = {
     ),
     "bucket_needs_storage_class_name": Words(
         _ATTRIBUTES,
-        _either(
+        either(
             'looks for a CNFS object when bucket is empty ("name is required" without one)',
             "looks for a CNFS object only when containerNetworkFileSystem names one",
         ),
     ),
-    "signature_version": Words(_ATTRIBUTES, _either("knows sigVersion", "does not know sigVersion")),
-    "region_attribute": Words(_ATTRIBUTES, _either("knows region", "does not know region")),
+    "signature_version": Words(_ATTRIBUTES, either("knows sigVersion", "does not know sigVersion")),
+    "region_attribute": Words(_ATTRIBUTES, either("knows region", "does not know region")),
     "volume_as_subpath": Words(
-        _ATTRIBUTES, _either("volumeAs=subpath gives each volume a directory", "does not know volumeAs")
+        _ATTRIBUTES, either("volumeAs=subpath gives each volume a directory", "does not know volumeAs")
     ),
     "other_options_verbatim": Words(
         _OPTIONS,
-        _either("a shell gets otherOpts as they are", "splits otherOpts behind -o and at commas, refuses other words"),
+        either("a shell gets otherOpts as they are", "splits otherOpts behind -o and at commas, refuses other words"),
     ),
     "other_options_refusal_wrapped": Words(
         _OPTIONS,
-        _either("a refusal of otherOpts is wrapped into a second one", "a refusal of otherOpts stands alone"),
+        either("a refusal of otherOpts is wrapped into a second one", "a refusal of otherOpts stands alone"),
     ),
     "options_built_by_controller": Words(
-        _OPTIONS, _either("the controller refuses wrong otherOpts too", "the controller does not look at otherOpts")
+        _OPTIONS, either("the controller refuses wrong otherOpts too", "the controller does not look at otherOpts")
     ),
     "signature_code": Words(_OPTIONS, _code("sigVersion v4 without region")),
     "option_order": Words(_OPTIONS, _order("puts ossfs's options together as ")),
     "mount_flags": Words(
         _OPTIONS,
-        _choice(
+        choice(
             {
                 MountFlags.IGNORED: "ignores PV.spec.mountOptions",
                 MountFlags.USED: "adds PV.spec.mountOptions",
@@ -281,7 +273,7 @@ WORDS: Mapping[str, Words] = {
     ),
     "read_only": Words(
         _OPTIONS,
-        _choice(
+        choice(
             {
                 ReadOnlyRule.NEVER: "never adds ro",
                 ReadOnlyRule.NOT_WRITER: "adds ro for read-only requests and for access modes other than RWO and RWX",
@@ -291,7 +283,7 @@ WORDS: Mapping[str, Words] = {
     ),
     "metrics": Words(
         _OPTIONS,
-        _choice(
+        choice(
             {
                 Metrics.NEVER: "never adds use_metrics",
                 Metrics.GATE: "adds use_metrics with the gate UpdatedOssfsVersion",
@@ -301,7 +293,7 @@ WORDS: Mapping[str, Words] = {
     ),
     "metrics_top": Words(
         _OPTIONS,
-        _choice(
+        choice(
             {
                 MetricsTop.NEVER: "never adds metrics_top",
                 MetricsTop.SHARED_IF_SET: "adds metrics_top to shared mounts when metricsTop is set",
@@ -321,20 +313,20 @@ WORDS: Mapping[str, Words] = {
         ),
     ),
     "debug_level_refused": Words(
-        _OPTIONS, _either("another dbglevel fails every mount", "another dbglevel of the ConfigMap is ignored")
+        _OPTIONS, either("another dbglevel fails every mount", "another dbglevel of the ConfigMap is ignored")
     ),
-    "allow_other": Words(_OPTIONS, _either("adds allow_other", "adds no allow_other")),
-    "listobjectsv2": Words(_OPTIONS, _either("adds listobjectsv2", "adds no listobjectsv2")),
+    "allow_other": Words(_OPTIONS, either("adds allow_other", "adds no allow_other")),
+    "listobjectsv2": Words(_OPTIONS, either("adds listobjectsv2", "adds no listobjectsv2")),
     "ram_role_url": Words(
-        _OPTIONS, _either("ram_role is the metadata service's url", "ram_role is the name of the node's role")
+        _OPTIONS, either("ram_role is the metadata service's url", "ram_role is the name of the node's role")
     ),
     "sts_role_may_be_missing": Words(
         _OPTIONS,
-        _either("a node without RAM role gets a url without role", "a node without RAM role fails authType sts"),
+        either("a node without RAM role gets a url without role", "a node without RAM role fails authType sts"),
     ),
     "url_rule": Words(
         _URL,
-        _choice(
+        choice(
             {
                 UrlRule.ANYWHERE: "the node's region becomes internal anywhere in the url; unknown, it garbles the url",
                 UrlRule.ANYWHERE_KNOWN: "the node's region becomes internal anywhere in the url",
@@ -345,24 +337,24 @@ WORDS: Mapping[str, Words] = {
         ),
     ),
     "url_rewritten_when_shared": Words(
-        _URL, _either("urls of shared mounts are rewritten too", "urls of shared mounts stay as they are")
+        _URL, either("urls of shared mounts are rewritten too", "urls of shared mounts stay as they are")
     ),
     "scheme_added": Words(
-        _URL, _either("http:// is put before internal urls, https:// before others", "urls get no scheme")
+        _URL, either("http:// is put before internal urls, https:// before others", "urls get no scheme")
     ),
     "mime_option": Words(
         _MIME, _plain("mime-support=true adds {} on nodes without /etc/mime.types", "has no mime-support")
     ),
     "mime_file_visible": Words(
-        _MIME, _either("mime-support's file is there for ossfs", "mime-support has no file for ossfs")
+        _MIME, either("mime-support's file is there for ossfs", "mime-support has no file for ossfs")
     ),
     "host_mime_visible": Words(
-        _MIME, _either("ossfs sees the node's /etc/mime.types", "ossfs does not see the node's /etc/mime.types")
+        _MIME, either("ossfs sees the node's /etc/mime.types", "ossfs does not see the node's /etc/mime.types")
     ),
     "fuse_namespace": Words(_PODS, _plain("FUSE Pods are in {}", "has no FUSE Pods")),
     "service_account_check": Words(
         _PODS,
-        _choice(
+        choice(
             {
                 ServiceAccountCheck.NONE: "does not look for the service account of RRSA",
                 ServiceAccountCheck.DEFAULT_ONLY: "looks for the service account csi-fuse-ossfs, not for others",
@@ -372,7 +364,7 @@ WORDS: Mapping[str, Words] = {
     ),
     "session_name_cut": Words(
         _PODS,
-        _either("cuts ROLE_SESSION_NAME to 64 characters", "long volume ids make a ROLE_SESSION_NAME that STS refuses"),
+        either("cuts ROLE_SESSION_NAME to 64 characters", "long volume ids make a ROLE_SESSION_NAME that STS refuses"),
     ),
     "termination_delay": Words(
         _PODS,
@@ -385,22 +377,22 @@ WORDS: Mapping[str, Words] = {
     ),
     "configured_metadata": Words(
         _PODS,
-        _either("labels and annotations of the ConfigMap reach FUSE Pods", "the ConfigMap's labels are lost"),
+        either("labels and annotations of the ConfigMap reach FUSE Pods", "the ConfigMap's labels are lost"),
     ),
-    "drain_label": Words(_PODS, _either("FUSE Pods are left out of a drain", "FUSE Pods have no drain label")),
-    "safe_to_evict": Words(_PODS, _either("FUSE Pods are safe to evict", "FUSE Pods are not marked safe to evict")),
+    "drain_label": Words(_PODS, either("FUSE Pods are left out of a drain", "FUSE Pods have no drain label")),
+    "safe_to_evict": Words(_PODS, either("FUSE Pods are safe to evict", "FUSE Pods are not marked safe to evict")),
     "volume_label_hashed": Words(
         _PODS,
-        _either("a volume id that is no label value is hashed", "a volume id that is no label value makes no Pod"),
+        either("a volume id that is no label value is hashed", "a volume id that is no label value makes no Pod"),
     ),
     "fuse_type_in_selector": Words(
-        _PODS, _either("Pods to delete are found by fuse type too", "Pods to delete are found by volume alone")
+        _PODS, either("Pods to delete are found by fuse type too", "Pods to delete are found by volume alone")
     ),
     "host_etc_mount": Words(_PODS, _plain("FUSE Pods have the node's /etc at {}", "FUSE Pods have no /etc of a node")),
     "socket_flag": Words(_SERVER, _plain("is told its socket by {}PATH", "has no mount server")),
     "mount_poll": Words(_SERVER, _plain("looks every {:g} s whether ossfs has mounted")),
     "stderr_in_error": Words(
-        _SERVER, _either("an exited ossfs is reported with its stderr", "an exited ossfs is reported by its status")
+        _SERVER, either("an exited ossfs is reported with its stderr", "an exited ossfs is reported by its status")
     ),
     "proxy_timeout": Words(_SERVER, _plain("the driver waits {:g} s for its answer")),
     "request_limit": Words(_SERVER, _plain("takes requests of up to {} bytes")),
@@ -410,17 +402,17 @@ WORDS: Mapping[str, Words] = {
     "socket_missing": Words(_SERVER, _says("a publish context without socket")),
     "target_looked_up": Words(
         _MOUNTS,
-        _either("a target whose stat is refused is looked up in the mount table", "the target's stat decides"),
+        either("a target whose stat is refused is looked up in the mount table", "the target's stat decides"),
     ),
     "globalmount_repaired": Words(
-        _MOUNTS, _either("a dead shared mount is unmounted and made again", "a dead shared mount stays")
+        _MOUNTS, either("a dead shared mount is unmounted and made again", "a dead shared mount stays")
     ),
     "unserviced_mount_repaired": Words(
-        _MOUNTS, _either("statfs has to answer as well", "statfs is not asked whether a mount lives")
+        _MOUNTS, either("statfs has to answer as well", "statfs is not asked whether a mount lives")
     ),
     "unpublish": Words(
         _MOUNTS,
-        _choice(
+        choice(
             {
                 Unpublish.LEAVES_DIRECTORY: "unmounts (umount -f, or umount for shared mounts), leaves the directory",
                 Unpublish.REMOVES: "unmounts and removes the directory; one that is gone is an error",
@@ -434,22 +426,22 @@ WORDS: Mapping[str, Words] = {
     "corrupted": Words(_MOUNTS, _numbers),
     "stale_paths_found": Words(
         _MOUNTS,
-        _either("a mount whose root is gone counts as stale", "a mount whose root is gone counts as not there"),
+        either("a mount whose root is gone counts as stale", "a mount whose root is gone counts as not there"),
     ),
-    "stage_unstage": Words(_MOUNTS, _either("volumes are staged", "volumes are not staged")),
+    "stage_unstage": Words(_MOUNTS, either("volumes are staged", "volumes are not staged")),
     "node_looked_up": Words(
-        _CONTROLLER, _either("looks the node up, leaves virtual-kubelet out", "does not look the node up")
+        _CONTROLLER, either("looks the node up, leaves virtual-kubelet out", "does not look the node up")
     ),
     "delete_looks_up_volume": Words(
-        _CONTROLLER, _either("DeleteVolume fails for a PV that is gone", "DeleteVolume does nothing")
+        _CONTROLLER, either("DeleteVolume fails for a PV that is gone", "DeleteVolume does nothing")
     ),
     "reclaim_policy_checked": Words(
-        _CONTROLLER, _either("creates volumes with reclaim policy Retain only", "does not look at the reclaim policy")
+        _CONTROLLER, either("creates volumes with reclaim policy Retain only", "does not look at the reclaim policy")
     ),
     "installer_retries": Words(
-        _NODE, _either("retries the installation of ossfs", "tries to install ossfs once a start")
+        _NODE, either("retries the installation of ossfs", "tries to install ossfs once a start")
     ),
     "updatedb_configured": Words(
-        _NODE, _either("keeps updatedb off volumes (/etc/updatedb.conf)", "leaves /etc/updatedb.conf alone")
+        _NODE, either("keeps updatedb off volumes (/etc/updatedb.conf)", "leaves /etc/updatedb.conf alone")
     ),
 }
