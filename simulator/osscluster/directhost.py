@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING, Literal
 
-from osscluster import directshell, nodefiles
+from osscluster import directshell, jail, nodefiles
 from osscluster.directmount import DirectMount, MountPointState
 from osscluster.directprocess import DirectProcess
 from osscluster.errors import EnvironmentMissing
@@ -213,11 +213,11 @@ class DirectHost:
         try:
             self._fill(namespace, runtime, spec)
             self._make_working_dir(runtime, spec.working_dir)
-            refused = self._enter(runtime, spec.working_dir)
+            refused = jail.enter(runtime.enter, spec.working_dir)
             made = self._start(spec, namespace)
             try:
                 if refused:
-                    self._enter(made, spec.working_dir, again=True)
+                    jail.enter(made.enter, spec.working_dir, again=True)
                 else:
                     made.directory = runtime.directory
             except OSError:
@@ -369,17 +369,6 @@ class DirectHost:
             nodefiles.make_directories(runtime, directory, 0o755)
         except OSError as error:
             raise OSError(error.errno, f"mkdir {directory}: {os.strerror(error.errno or errno.EIO).lower()}") from error
-
-    def _enter(self, process: DirectProcess, directory: str, *, again: bool = False) -> bool:
-        """Whether it has to be tried again as the user: `jail._enter`."""
-        try:
-            process.enter(directory)
-        except OSError as error:
-            if not again and error.errno in (errno.EACCES, errno.EPERM):
-                return True
-            reason = os.strerror(error.errno or errno.EIO).lower()
-            raise OSError(error.errno, f'chdir to cwd ("{directory}") set in config.json failed: {reason}') from error
-        return False
 
     def _way_to(self, item: OpenPlace, place: str) -> str | None:
         """From a node path down to what a process has open; None when it isn't there."""

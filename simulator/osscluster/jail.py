@@ -17,7 +17,7 @@ from pathlib import Path
 
 from osscluster import mounting, mounttable
 
-__all__ = ["Jail", "JailMount", "prepare"]
+__all__ = ["Jail", "JailMount", "enter", "prepare"]
 
 _BASE = ("bin", "sbin", "lib", "lib32", "lib64", "libx32", "usr", "etc")
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
@@ -73,16 +73,17 @@ def prepare(jail: Jail, become: Callable[[], None]) -> None:
     if jail.rootfs:
         _make_working_dir(jail.working_dir)
         mounting.limit_capabilities(_CAPABILITIES)
-    refused = _enter(jail.working_dir)
+    refused = enter(os.chdir, jail.working_dir)
     become()
     if refused:
-        _enter(jail.working_dir, again=True)
+        enter(os.chdir, jail.working_dir, again=True)
 
 
-def _enter(directory: str, *, again: bool = False) -> bool:
-    """Whether it has to be tried again as the user."""
+def enter(chdir: Callable[[str], None], directory: str, *, again: bool = False) -> bool:
+    """Makes a container's working directory that of its process, by `chdir`. Whether it has to be tried again as the
+    user; `again`: it is. Raises OSError with runc's text."""
     try:
-        os.chdir(directory)
+        chdir(directory)
     except OSError as error:
         if not again and error.errno in (errno.EACCES, errno.EPERM):
             return True
