@@ -7,9 +7,10 @@ import random
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
+from tests.waiting import eventually
 
 from osscloud.clock import AdjustableClock, VirtualClock
 from osscloud.control import Control
@@ -45,15 +46,6 @@ def get(server: HttpServer, timeout: float = 10.0) -> int:
         connection.close()
 
 
-def eventually(condition: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + 10
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.01)
-    return True
-
-
 def reachable(server: HttpServer) -> bool:
     try:
         return get(server) == 200
@@ -78,7 +70,7 @@ def test_nothing_listens_until_the_clock_says_so(server: HttpServer, service: Os
     with pytest.raises(ConnectionRefusedError):
         get(server)
     service.clock.advance(1)
-    assert eventually(lambda: reachable(server))
+    assert eventually(lambda: reachable(server), seconds=10)
     assert all(record.http_status == 200 for record in service.access_log.records)
 
 
@@ -89,7 +81,7 @@ def test_a_request_can_start_it_and_clearing_ends_it(server: HttpServer, service
     with pytest.raises(ConnectionRefusedError):
         get(server)
     service.faults.clear()
-    assert eventually(lambda: reachable(server))
+    assert eventually(lambda: reachable(server), seconds=10)
 
 
 def test_the_connection_that_asked_for_an_outage_can_end_it(server: HttpServer) -> None:
@@ -104,7 +96,7 @@ def test_the_connection_that_asked_for_an_outage_can_end_it(server: HttpServer) 
     connection.request("DELETE", "/-/faults", headers=headers)
     assert connection.getresponse().read() == b"{}\n"
     connection.close()
-    assert eventually(lambda: reachable(server))
+    assert eventually(lambda: reachable(server), seconds=10)
 
 
 def test_a_black_hole_swallows_requests_and_says_nothing(server: HttpServer, service: OssService) -> None:

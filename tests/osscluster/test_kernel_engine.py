@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.waiting import eventually
 
 from osscluster import mounttable
 from osscluster.engine import KernelEngine, kernel_unavailable, make_engine
@@ -264,13 +265,6 @@ def _nothing_left(base: Path, pids: list[int], mountpoint: str) -> bool:
     )
 
 
-def _eventually(done: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + 10
-    while not done() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    return done()
-
-
 @pytest.fixture
 def base(tmp_path: Path) -> Path:
     return tmp_path / "state"
@@ -282,7 +276,7 @@ def test_a_killed_runner_leaves_no_mount_no_process_and_no_file(base: Path, numb
     assert mounttable.is_mounted(mountpoint)
     runner.send_signal(number)
     runner.communicate(timeout=30)
-    assert _eventually(lambda: _nothing_left(base, pids, mountpoint))
+    assert eventually(lambda: _nothing_left(base, pids, mountpoint), seconds=10)
 
 
 @pytest.mark.parametrize("how", ["end", "raise", "close"])
@@ -303,7 +297,7 @@ def test_when_spawner_and_runner_are_killed_the_next_run_removes_what_is_left(ba
     assert mounttable.is_mounted(mountpoint)
     second, more, other = _start(base, "close")
     second.communicate(timeout=30)
-    assert _eventually(lambda: _nothing_left(base, [*pids, *more], mountpoint))
+    assert eventually(lambda: _nothing_left(base, [*pids, *more], mountpoint), seconds=10)
     assert not mounttable.is_mounted(other)
 
 
@@ -319,4 +313,4 @@ def test_two_runs_at_once_do_not_see_each_other(base: Path) -> None:
     finally:
         first.kill()
         first.communicate(timeout=30)
-    assert _eventually(lambda: _nothing_left(base, pids, mountpoint))
+    assert eventually(lambda: _nothing_left(base, pids, mountpoint), seconds=10)

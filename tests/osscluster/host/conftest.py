@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import pytest
+from tests.osscluster.host.nodelab import TARGET
 
 from osscloud.admin import Admin
 from osscluster.engine import DirectEngine, KernelEngine
 from osscluster.host import NodeHost, OssfsProcess, OssfsSpec
 
-TARGET = "/var/lib/kubelet/pods/0f4a/volumes/kubernetes.io~csi/pv-oss/mount"
 _names = itertools.count(1)
 
 

@@ -12,13 +12,14 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from tests.osscluster.host.nodelab import TARGET, failure
+from tests.waiting import eventually
 
 from osscluster import mounting, mounttable
 from osscluster.dockerdriver import busybox_missing, engine_missing
@@ -28,23 +29,6 @@ from osscluster.host import ContainerMount, ContainerSpec
 from ossvol.result import Status
 from ossvol.runner import Runner, RunOptions
 from ossvol.scenario import loads
-
-TARGET = "/var/lib/kubelet/pods/0f4a/volumes/kubernetes.io~csi/pv-oss/mount"
-
-
-def failure(work: Callable[[], object]) -> int | None:
-    try:
-        work()
-    except OSError as error:
-        return error.errno
-    return None
-
-
-def _eventually(done: Callable[[], bool], seconds: float = 20.0) -> bool:
-    deadline = time.monotonic() + seconds
-    while not done() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return done()
 
 
 def _start_dockerd(place: Path) -> subprocess.Popen[bytes]:
@@ -86,7 +70,7 @@ def docker_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     try:
         daemon = _start_dockerd(place)
         try:
-            if not _eventually(lambda: (place / "sock").exists() or daemon.poll() is not None, 60) or daemon.poll():
+            if not eventually(lambda: (place / "sock").exists() or daemon.poll() is not None, 60) or daemon.poll():
                 text = (place / "log").read_text(errors="replace").strip().splitlines()[-1:]
                 pytest.skip(f"dockerd does not start here: {text}; to fix it: run on a machine whose root may")
             yield f"unix://{place}/sock"
@@ -233,7 +217,7 @@ def test_no_container_and_no_image_is_left_when_a_run_ends_or_is_killed(docker: 
     if how == "wait":
         runner.kill()
     runner.communicate(timeout=60)
-    assert _eventually(lambda: not list((tmp_path / "state").glob("run-*")))
+    assert eventually(lambda: not list((tmp_path / "state").glob("run-*")))
     assert docker.containers.list(all=True) == []
     assert {image.id for image in docker.images.list()} <= before
 

@@ -8,11 +8,11 @@ import subprocess
 from typing import Any
 
 import pytest
+from tests.osscluster.host.nodelab import TARGET
 
 from osscluster.errors import EnvironmentMissing
 from osscluster.host import ContainerMount, ContainerSpec
 
-TARGET = "/var/lib/kubelet/pods/0f4a/volumes/kubernetes.io~csi/pv-oss/mount"
 SUBPATH = "/var/lib/kubelet/pods/0f4a/volume-subpaths/pv-oss/app/0"
 
 

@@ -8,20 +8,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tests.osscluster.host.nodelab import TARGET, failure
 
 from osscluster.errors import ProcessDied
 from osscluster.host import ContainerMount, ContainerSpec
 
-TARGET = "/var/lib/kubelet/pods/0f4a/volumes/kubernetes.io~csi/pv-oss/mount"
 OTHER = "/var/lib/kubelet/pods/0f4a/volumes/kubernetes.io~csi/pv-two/mount"
-
-
-def failure(work: Callable[[], object]) -> int | None:
-    try:
-        work()
-    except OSError as error:
-        return error.errno
-    return None
 
 
 def spec(*mounts: ContainerMount, **more: Any) -> ContainerSpec:

@@ -7,11 +7,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.waiting import eventually
 
 from osscluster import mounttable
 from osscluster.engine import kernel_unavailable
@@ -89,13 +89,6 @@ def _nothing_left(base: Path, pids: list[int]) -> bool:
     )
 
 
-def _eventually(done: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + 20
-    while not done() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    return done()
-
-
 @pytest.fixture
 def base(tmp_path: Path) -> Iterator[Path]:
     place = tmp_path / "state"
@@ -105,7 +98,7 @@ def base(tmp_path: Path) -> Iterator[Path]:
         pid, start = json.loads((run / "record.json").read_text())["runner"]
         if ProcessIdentity(pid, start).alive():
             os.kill(pid, signal.SIGKILL)
-            assert _eventually(lambda pid=pid, start=start: not ProcessIdentity(pid, start).alive())
+            assert eventually(lambda pid=pid, start=start: not ProcessIdentity(pid, start).alive())
     clean_dead_runs(place)
 
 
@@ -122,7 +115,7 @@ def test_a_killed_run_leaves_nothing_of_its_nodes(base: Path, number: signal.Sig
     runner, pids = _start(base, "wait")
     runner.send_signal(number)
     runner.communicate(timeout=30)
-    assert _eventually(lambda: _nothing_left(base, pids))
+    assert eventually(lambda: _nothing_left(base, pids))
 
 
 def test_what_a_run_without_its_spawner_leaves_is_removed_once_the_run_has_gone(base: Path) -> None:
@@ -162,7 +155,7 @@ def test_two_runs_at_once_do_not_see_each_others_nodes(base: Path) -> None:
     finally:
         first.kill()
         first.communicate(timeout=30)
-    assert _eventually(lambda: _nothing_left(base, pids))
+    assert eventually(lambda: _nothing_left(base, pids))
 
 
 def test_a_directory_of_the_machine_that_is_bound_on_a_node_keeps_its_files(base: Path, tmp_path: Path) -> None:
@@ -174,5 +167,5 @@ def test_a_directory_of_the_machine_that_is_bound_on_a_node_keeps_its_files(base
     subprocess.run(["mount", "--bind", precious, place], check=True)
     runner.kill()
     runner.communicate(timeout=30)
-    assert _eventually(lambda: _nothing_left(base, pids))
+    assert eventually(lambda: _nothing_left(base, pids))
     assert (precious / "file").read_text() == "x"

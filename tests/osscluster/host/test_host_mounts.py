@@ -4,25 +4,16 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tests.osscluster.host.nodelab import TARGET, failure
 
 from osscluster.host import ContainerMount, ContainerSpec
 from osscluster.volume import MountFailed
 
-TARGET = "/var/lib/kubelet/pods/0f4a/volumes/kubernetes.io~csi/pv-oss/mount"
 SUBPATH = "/var/lib/kubelet/pods/0f4a/volume-subpaths/pv-oss/app/0"
 GLOBAL = "/run/fuse.ossfs/7d1c/globalmount"
-
-
-def failure(work: Callable[[], object]) -> int | None:
-    try:
-        work()
-    except OSError as error:
-        return error.errno
-    return None
 
 
 def names(node: Any, path: str) -> list[str]:

@@ -12,11 +12,11 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.waiting import eventually
 
 from osscluster.engine import kernel_unavailable
 
@@ -135,13 +135,6 @@ def user() -> Iterator[_User]:
         shutil.rmtree(_BASE, ignore_errors=True)
 
 
-def _eventually(done: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + 20
-    while not done() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    return done()
-
-
 @pytest.fixture
 def scenario(user: _User) -> Iterator[Path]:
     path = Path(f"/tmp/ossvol-ordinary-{os.getpid()}.yaml")
@@ -193,6 +186,6 @@ def test_a_killed_run_in_a_user_namespace_leaves_nothing(user: _User) -> None:
         lines = [runner.stdout.readline() for _ in range(3)]
         pids = [int(word) for word in lines[2].split()]
         os.kill(pids[0], signal.SIGKILL)
-    assert _eventually(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in pids))
-    assert _eventually(lambda: list(_BASE.glob("run-*")) == [])
+    assert eventually(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in pids))
+    assert eventually(lambda: list(_BASE.glob("run-*")) == [])
     assert not any(str(_BASE) in line for line in Path("/proc/self/mountinfo").read_text().splitlines())
