@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.fuzz.parsers.budget import budget, within
 from tests.fuzz.parsers.mutation import damaged, damaged_bytes, mostly, texts
-from tests.fuzz.parsers.test_scenario_files import values
+from tests.fuzz.parsers.test_scenario_files import places, values
 
 from osscluster.api import protobuf, selectors
 from osscluster.api.manifests import read
@@ -88,19 +88,11 @@ def test_every_mistake_in_a_damaged_manifest_has_a_place_in_the_file(text: str) 
     check_manifests(text)
 
 
-def _places(data: Any) -> list[tuple[str | int, ...]]:
-    found: list[tuple[str | int, ...]] = [()]
-    items = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
-    for step, value in items:
-        found += [(step, *rest) for rest in _places(value)]
-    return found
-
-
 @st.composite
 def changed(draw: st.DrawFn) -> Any:
     data = yaml.safe_load(draw(st.sampled_from(MANIFESTS)))
     for _ in range(draw(st.integers(1, 2))):
-        *above, last = draw(st.sampled_from([place for place in _places(data) if place]))
+        *above, last = draw(st.sampled_from([place for place in places(data) if place]))
         holder = data
         for step in above:
             holder = holder[step]

@@ -86,11 +86,12 @@ values = st.recursive(
 )
 
 
-def _places(data: Data) -> list[tuple[str | int, ...]]:
+def places(data: Data) -> list[tuple[str | int, ...]]:
+    """The way to every value of the data, itself the first."""
     found: list[tuple[str | int, ...]] = [()]
     items = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
     for step, value in items:
-        found += [(step, *rest) for rest in _places(value)]
+        found += [(step, *rest) for rest in places(value)]
     return found
 
 
@@ -99,7 +100,7 @@ def changed(draw: st.DrawFn) -> str:
     """A valid scenario with one to three values put into the place of others, or beside them."""
     data = yaml.safe_load(draw(mostly(st.just(SMALL), st.sampled_from(FILES))))
     for _ in range(draw(st.integers(1, 3))):
-        *above, last = draw(st.sampled_from([place for place in _places(data) if place]))
+        *above, last = draw(st.sampled_from([place for place in places(data) if place]))
         holder = data
         for step in above:
             holder = holder[step]

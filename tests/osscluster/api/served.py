@@ -14,6 +14,44 @@ from osscluster.timeline import Timeline
 
 NODE = "cn-beijing.192.168.100.3"
 
+# The FAQ's own manifests, unchanged.
+
+FAQ_VOLUME = """\
+apiVersion: v1
+kind: PersistentVolume
+metadata:
+  name: oss-pv
+spec:
+  accessModes:
+  - ReadOnlyMany
+  capacity:
+    storage: 5Gi
+  csi:
+    driver: ossplugin.csi.alibabacloud.com
+    nodePublishSecretRef:
+      name: oss-secret
+      namespace: default
+    volumeAttributes:
+      bucket: bucket-name
+      otherOpts: -o max_stat_cache_size=0 -o allow_other
+      url: oss-cn-zhangjiakou.aliyuncs.com
+      useSharedPath: "false"
+    volumeHandle: oss-pv
+  persistentVolumeReclaimPolicy: Delete
+  volumeMode: Filesystem
+"""
+
+FAQ_CONFIG_MAP = """\
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: csi-plugin
+  namespace: kube-system
+data:
+  fuse-ossfs: |
+    mime-support="true"
+"""
+
 
 class Served:
     """An API with nothing but a stand-in for kubelet, which ends Pods that are deleted; `shell` types commands."""

@@ -12,42 +12,17 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from tests.osscluster.api.served import NODE, Served, running_pod
+from tests.osscluster.api.served import FAQ_VOLUME, NODE, Served, running_pod
 
 from osscluster.api.objects import KubeObject
 
-VOLUME = """\
-apiVersion: v1
-kind: PersistentVolume
-metadata:
-  name: oss-pv
-spec:
-  accessModes:
-  - ReadOnlyMany
-  capacity:
-    storage: 5Gi
-  csi:
-    driver: ossplugin.csi.alibabacloud.com
-    nodePublishSecretRef:
-      name: oss-secret
-      namespace: default
-    volumeAttributes:
-      bucket: bucket-name
-      otherOpts: -o max_stat_cache_size=0 -o allow_other
-      url: oss-cn-zhangjiakou.aliyuncs.com
-      useSharedPath: "false"
-    volumeHandle: oss-pv
-  persistentVolumeReclaimPolicy: Delete
-  volumeMode: Filesystem
-"""
-
 
 def test_apply_says_what_it_did(served: Served) -> None:
-    assert served.output("kubectl apply -f -", VOLUME) == "persistentvolume/oss-pv created\n"
-    assert served.output("kubectl apply -f -", VOLUME) == "persistentvolume/oss-pv unchanged\n"
-    labelled = VOLUME.replace("  name: oss-pv\n", "  name: oss-pv\n  labels: {alicloud-pvname: oss-pv}\n", 1)
+    assert served.output("kubectl apply -f -", FAQ_VOLUME) == "persistentvolume/oss-pv created\n"
+    assert served.output("kubectl apply -f -", FAQ_VOLUME) == "persistentvolume/oss-pv unchanged\n"
+    labelled = FAQ_VOLUME.replace("  name: oss-pv\n", "  name: oss-pv\n  labels: {alicloud-pvname: oss-pv}\n", 1)
     assert served.output("kubectl apply -f -", labelled) == "persistentvolume/oss-pv configured\n"
-    assert served.output("kubectl apply -f -", VOLUME) == "persistentvolume/oss-pv configured\n"
+    assert served.output("kubectl apply -f -", FAQ_VOLUME) == "persistentvolume/oss-pv configured\n"
     assert "labels" not in served.api.get("PersistentVolume", "oss-pv")["metadata"]
 
 
@@ -81,14 +56,14 @@ def test_apply_says_what_it_did(served: Served) -> None:
     ],
 )
 def test_a_mistake_is_refused_as_a_cluster_refuses_it(served: Served, old: str, new: str, message: str) -> None:
-    done = served.shell("kubectl apply -f -", VOLUME.replace(old, new))
+    done = served.shell("kubectl apply -f -", FAQ_VOLUME.replace(old, new))
     assert (done.returncode, done.stderr) == (1, message)
     assert served.api.list("PersistentVolume") == []
 
 
 def test_the_attributes_of_a_volume_cannot_be_changed(served: Served) -> None:
-    served.output("kubectl apply -f -", VOLUME)
-    done = served.shell("kubectl apply -f -", VOLUME.replace('"false"', '"true"'))
+    served.output("kubectl apply -f -", FAQ_VOLUME)
+    done = served.shell("kubectl apply -f -", FAQ_VOLUME.replace('"false"', '"true"'))
     assert done.stderr == (
         'The PersistentVolume "oss-pv" is invalid: spec.persistentvolumesource: Forbidden: '
         "spec.persistentvolumesource is immutable after creation\n"
@@ -96,15 +71,17 @@ def test_the_attributes_of_a_volume_cannot_be_changed(served: Served) -> None:
 
 
 def test_unknown_fields_are_dropped_where_kubectl_only_warns(served: Served) -> None:
-    done = served.shell("kubectl apply --validate=warn -f -", VOLUME.replace("volumeMode:", "volumemode:"))
+    done = served.shell("kubectl apply --validate=warn -f -", FAQ_VOLUME.replace("volumeMode:", "volumemode:"))
     assert done.returncode == 0
     assert done.stderr == 'Warning: unknown field "spec.volumemode"\n'
     assert "volumemode" not in served.api.get("PersistentVolume", "oss-pv")["spec"]
 
 
 def test_server_side_apply_names_the_manager_it_would_overrule(served: Served) -> None:
-    claim = VOLUME.replace("  persistentVolumeReclaimPolicy: Delete\n", "")
-    assert served.output("kubectl apply --server-side -f -", VOLUME) == "persistentvolume/oss-pv serverside-applied\n"
+    claim = FAQ_VOLUME.replace("  persistentVolumeReclaimPolicy: Delete\n", "")
+    assert (
+        served.output("kubectl apply --server-side -f -", FAQ_VOLUME) == "persistentvolume/oss-pv serverside-applied\n"
+    )
     other = claim + "  persistentVolumeReclaimPolicy: Retain\n"
     done = served.shell("kubectl apply --server-side --field-manager=other -f -", other)
     assert done.returncode == 1
@@ -131,7 +108,7 @@ def test_secrets_namespaces_and_configurations_are_created_from_the_command_line
 
 def test_every_kind_has_its_table(served: Served) -> None:
     kinds = "cm,ev,ns,no,pvc,pv,po,secret,sa,ds,deploy,rs,sts,csidriver,sc,volumeattachment"
-    served.output("kubectl apply -f -", VOLUME)
+    served.output("kubectl apply -f -", FAQ_VOLUME)
     served.create(running_pod("web"), *_one_of_each())
     lines = [line.split() for line in served.output(f"kubectl get {kinds} -A -o wide").splitlines() if line]
     headers = [line for line in lines if "NAME" in line]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from tests.osscluster.api.served import NODE, Served, running_pod
+from tests.osscluster.api.served import FAQ_CONFIG_MAP, NODE, Served, running_pod
 
 VOLUME = {
     "apiVersion": "v1",
@@ -56,17 +56,7 @@ def test_csi_plugin_is_restarted_by_its_name_and_by_its_label(served: Served) ->
 def test_the_configuration_of_csi_plugin_is_looked_for(served: Served) -> None:
     done = served.shell("kubectl -n kube-system get cm csi-plugin")
     assert (done.returncode, done.stderr) == (1, 'Error from server (NotFound): configmaps "csi-plugin" not found\n')
-    manifest = """\
-apiVersion: v1
-kind: ConfigMap
-metadata:
-  name: csi-plugin
-  namespace: kube-system
-data:
-  fuse-ossfs: |
-    mime-support="true"
-"""
-    assert served.output("kubectl apply -f -", manifest) == "configmap/csi-plugin created\n"
+    assert served.output("kubectl apply -f -", FAQ_CONFIG_MAP) == "configmap/csi-plugin created\n"
     table = served.output("kubectl -n kube-system get cm csi-plugin").split()
     assert table[:5] == ["NAME", "DATA", "AGE", "csi-plugin", "1"]
 

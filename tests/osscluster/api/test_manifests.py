@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from tests.osscluster.api.served import FAQ_CONFIG_MAP, FAQ_VOLUME
 
 from osscluster.api.goyaml import plain_data
 from osscluster.api.manifests import ManifestErrors, load, read
@@ -40,42 +41,6 @@ spec:
       roleArn: "<role-arn>"
       #roleName: "<role-name>" #配置roleArn和oidcProviderArn後,roleName失效。
       serviceAccountName: "csi-fuse-<service-account-name>"
-"""
-
-FAQ_EXCLUSIVE_VOLUME = """\
-apiVersion: v1
-kind: PersistentVolume
-metadata:
-  name: oss-pv
-spec:
-  accessModes:
-  - ReadOnlyMany
-  capacity:
-    storage: 5Gi
-  csi:
-    driver: ossplugin.csi.alibabacloud.com
-    nodePublishSecretRef:
-      name: oss-secret
-      namespace: default
-    volumeAttributes:
-      bucket: bucket-name
-      otherOpts: -o max_stat_cache_size=0 -o allow_other
-      url: oss-cn-zhangjiakou.aliyuncs.com
-      useSharedPath: "false"
-    volumeHandle: oss-pv
-  persistentVolumeReclaimPolicy: Delete
-  volumeMode: Filesystem
-"""
-
-FAQ_CONFIG_MAP = """\
-apiVersion: v1
-kind: ConfigMap
-metadata:
-  name: csi-plugin
-  namespace: kube-system
-data:
-  fuse-ossfs: |
-    mime-support="true"
 """
 
 # The FAQ's fragments (subPath, path) in whole objects.
@@ -114,7 +79,7 @@ spec:
 """
 
 
-@pytest.mark.parametrize("text", [FAQ_RRSA_VOLUME, FAQ_EXCLUSIVE_VOLUME, FAQ_CONFIG_MAP, APPLICATION])
+@pytest.mark.parametrize("text", [FAQ_RRSA_VOLUME, FAQ_VOLUME, FAQ_CONFIG_MAP, APPLICATION])
 def test_the_manifests_of_the_faq_are_taken_without_a_word(text: str) -> None:
     api = MemoryApi(lambda: 0.0, random.Random(1))
     found = read(text, "faq.yaml")
@@ -125,7 +90,7 @@ def test_the_manifests_of_the_faq_are_taken_without_a_word(text: str) -> None:
 
 
 def test_an_option_keeps_the_text_that_the_faq_gives_it() -> None:
-    (manifest,) = read(FAQ_EXCLUSIVE_VOLUME, "pv.yaml").objects
+    (manifest,) = read(FAQ_VOLUME, "pv.yaml").objects
     attributes = manifest.object["spec"]["csi"]["volumeAttributes"]
     assert attributes["otherOpts"] == "-o max_stat_cache_size=0 -o allow_other"
     assert attributes["useSharedPath"] == "false"
@@ -142,7 +107,7 @@ def messages(text: str) -> tuple[list[str], list[str]]:
 
 
 def test_a_boolean_without_quotes_is_refused_where_it_stands() -> None:
-    errors, _ = messages(FAQ_EXCLUSIVE_VOLUME.replace('"false"', "false"))
+    errors, _ = messages(FAQ_VOLUME.replace('"false"', "false"))
     assert errors == [
         'f.yaml:19:22: K120 PersistentVolume in version "v1" cannot be handled as a PersistentVolume: json: cannot '
         "unmarshal bool into Go struct field CSIPersistentVolumeSource.spec.csi.volumeAttributes of type string; "
@@ -161,7 +126,7 @@ def test_an_unknown_field_is_kept_and_warned_about_with_the_nearest_one() -> Non
 
 
 def test_what_the_api_server_refuses_is_said_at_its_line() -> None:
-    text = FAQ_EXCLUSIVE_VOLUME.replace("ReadOnlyMany", "ReadOnly").replace("    volumeHandle: oss-pv\n", "")
+    text = FAQ_VOLUME.replace("ReadOnlyMany", "ReadOnly").replace("    volumeHandle: oss-pv\n", "")
     errors, _ = messages(text)
     assert errors == [
         'f.yaml:6:3: K130 PersistentVolume "oss-pv" is invalid: spec.accessModes: Unsupported value: "ReadOnly": '
