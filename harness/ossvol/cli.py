@@ -641,8 +641,7 @@ def _errors() -> Iterator[None]:
     try:
         yield
     except BrokenPipeError as error:
-        # Whoever read our output has had enough of it; what Python still has to flush goes nowhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
         raise typer.Exit(ExitCode.OK) from error
     except ScenarioErrors as errors:
         _fail("\n".join(str(problem) for problem in errors.problems), ExitCode.USAGE)
@@ -652,15 +651,33 @@ def _errors() -> Iterator[None]:
         _fail(f"ossvol: {missing.reason}; fix: {missing.remedy}", ExitCode.ENVIRONMENT)
 
 
+def _discard_output() -> None:
+    """Whoever read our output has had enough of it: what Python still has to flush goes nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _fail(text: str, code: ExitCode) -> NoReturn:
     print(text, file=sys.stderr)
     raise typer.Exit(code)
 
 
+def _flush_output() -> None:
+    """Writes what is buffered still; the reader may have gone since the last print."""
+    if sys.stdout is None:  # closed by the caller
+        return
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _discard_output()
+
+
 def main() -> None:
     """Entry point of the console script. Exits; an exception that nobody expected is exit code 3 and a traceback."""
     try:
-        app()
+        try:
+            app()
+        finally:
+            _flush_output()
     except Exception:  # noqa: BLE001 - the outermost frame: a defect must not look like a failed scenario (1)
         import traceback
 

@@ -235,6 +235,20 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
     assert done.stderr == ""
 
 
+@pytest.mark.parametrize("words", [["list", "permission"], ["doctor", "--json"]])
+def test_a_reader_that_goes_before_anything_is_written_is_no_error(words: list[str]) -> None:
+    """Output shorter than Python's buffer is written when the command ends."""
+    ours, theirs = os.pipe()
+    os.close(ours)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    command = [sys.executable, "-m", "ossvol", *words]
+    done = subprocess.run(
+        command, stdout=theirs, stderr=subprocess.PIPE, text=True, check=False, cwd=ROOT, env=environment
+    )
+    os.close(theirs)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_version_and_doctor_answer() -> None:
     assert re.fullmatch(r"ossvol \d+\.\d+\.\d+\n", ossvol("--version").stdout)
     report = json.loads(ossvol("doctor", "--json").stdout)
