@@ -34,9 +34,8 @@ from ossfuse.entity import existing_directory
 from ossfuse.errors import MountCheckFailed
 from ossfuse.filesystem import Context, OssFs
 from ossfuse.fuse_adapter import Adapter, LibfuseMissing, XattrAdapter, load_binding, serve
-from ossfuse.http_transport import HttpTransport
 from ossfuse.mime import MimeTable
-from ossfuse.mountprocess import CountingTransport, MountProcess, Surroundings, say_ready
+from ossfuse.mountprocess import MountProcess, Surroundings, say_ready
 from ossfuse.options import (
     ILLEGAL_IN_BUCKET,
     MIB,
@@ -166,7 +165,7 @@ class Mount(MountProcess[OssFs]):
     ) -> None:
         self.profile = profile
         self._on_fatal = on_fatal or _die
-        super().__init__(clock)
+        super().__init__(clock, transport)
         self._argv = argv
         self._environment = environment
         self._program = program
@@ -175,7 +174,6 @@ class Mount(MountProcess[OssFs]):
         self._stderr = stderr or sys.stderr
         self._stdin = stdin or sys.stdin
         self._log_stream = log
-        self._given_transport = transport
         self._rng = rng or random.Random()
         self._spool = spool
         self._log_level = profile.log_level
@@ -218,12 +216,8 @@ class Mount(MountProcess[OssFs]):
         if not options.utility:
             self._check_disk_space()
             self._check_attributes()
-        carrier = self._given_transport
-        if carrier is None:
-            carrier = self._http = HttpTransport(options)
-        self._transport = CountingTransport(carrier)
         client = ObjectClient(
-            self._transport,
+            self._connect(options),
             options=options,
             profile=self.profile,
             credentials=credentials,

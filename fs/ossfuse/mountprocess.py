@@ -20,7 +20,7 @@ from osscloud.clock import AdjustableClock
 from osscloud.message import Request, Response, Transport
 from ossfuse import kernelcache
 from ossfuse.entity import OpenFile
-from ossfuse.http_transport import HttpTransport, Sink
+from ossfuse.http_transport import HttpTransport, Sink, TransportOptions
 
 __all__ = ["CountingTransport", "MountProcess", "Surroundings", "say_ready"]
 
@@ -86,10 +86,12 @@ F = TypeVar("F", bound=_FileSystem)
 
 
 class MountProcess(Generic[F]):
-    """clock: of the file system's caches and dates, default: the machine's."""
+    """clock: of the file system's caches and dates, default: the machine's. transport: carries the requests, default:
+    HTTP to the endpoint of the options."""
 
-    def __init__(self, clock: AdjustableClock | None) -> None:
+    def __init__(self, clock: AdjustableClock | None, transport: Transport | None) -> None:
         self.clock = clock or AdjustableClock()
+        self._given_transport = transport
         self._http: HttpTransport | None = None
         self._transport: CountingTransport | None = None
         self._fs: F | None = None
@@ -102,6 +104,13 @@ class MountProcess(Generic[F]):
         if self._fs is None:
             raise RuntimeError("prepare() comes first")
         return self._fs
+
+    def _connect(self, options: TransportOptions) -> CountingTransport:
+        carrier = self._given_transport
+        if carrier is None:
+            carrier = self._http = HttpTransport(options)
+        self._transport = CountingTransport(carrier)
+        return self._transport
 
     def close(self) -> None:
         """Lets go of connections and log; `serve` and a refusal do so themselves. Safe to call twice."""

@@ -25,10 +25,9 @@ from osscloud.message import Transport
 from ossfuse import config
 from ossfuse.errors import MountCheckFailed
 from ossfuse.fuse_adapter import LibfuseMissing, serve
-from ossfuse.http_transport import HttpTransport
 from ossfuse.mount import LIBFUSE_MISSING, Control
 from ossfuse.mounted import Context
-from ossfuse.mountprocess import CountingTransport, MountProcess, Surroundings, say_ready
+from ossfuse.mountprocess import MountProcess, Surroundings, say_ready
 from ossfuse.options import Answered, UsageError
 from ossfuse.ossfs2.client import Ossfs2Client
 from ossfuse.ossfs2.credentials import CredentialsMissing, load
@@ -122,13 +121,12 @@ class Ossfs2Mount(MountProcess[Ossfs2]):
         told: bool = False,
     ) -> None:
         self.profile = profile
-        super().__init__(clock)
+        super().__init__(clock, transport)
         self._argv = argv
         self._environment = environment
         self._program = program
         self._stdout = stdout or sys.stdout
         self._stderr = stderr or sys.stderr
-        self._given_transport = transport
         self._rng = rng or random.Random()
         self._told = told
 
@@ -160,12 +158,8 @@ class Ossfs2Mount(MountProcess[Ossfs2]):
             logger.error("%s", error)
             logger.error("create_background_oss_clients failed, please check your oss config")
             return self._failed(256 - errno.EINVAL if options.foreground else 1)
-        carrier = self._given_transport
-        if carrier is None:
-            carrier = self._http = HttpTransport(options)
-        self._transport = CountingTransport(carrier)
         client = Ossfs2Client(
-            self._transport, options=options, profile=self.profile, credentials=credentials, clock=self.clock
+            self._connect(options), options=options, profile=self.profile, credentials=credentials, clock=self.clock
         )
         self._fs = Ossfs2(
             options=options,
