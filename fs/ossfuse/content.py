@@ -153,6 +153,7 @@ class Content:
         if handle is None:
             raise failure(errno.EIO, path)
         entity = handle.entity
+        handle.flushed = False
         written = entity.write(data, offset)
         if not m.profile.size_from_local_file:
             m.cache.grow(entity.path, written)
@@ -178,13 +179,10 @@ class Content:
         m.access.require_parent(ctx, path, os.X_OK)
         m.access.require(ctx, path, os.W_OK)
         found = m.lookup.find(path, refresh_listed=m.options.readdir_optimize)
-        shared = m.profile.entity_shared
-        handles = m.files.count(path)
-        # The close of a file that is only read uploads nothing.
-        stores = not m.profile.path_truncate_ignored and not (shared and m.files.written(path))
-        resizes = handles <= 1 or not m.profile.dirty_shrink_ignored
+        ignored = m.profile.path_truncate_ignored
+        resizes = m.files.count(path) <= 1 or not m.profile.dirty_shrink_ignored
         # Without a time, 1.91 takes the whole local file for changed; that must not reach the server.
-        mtime = found.attributes.mtime if stores and shared else None
+        mtime = None if ignored or not m.profile.entity_shared else found.attributes.mtime
         handle = m.files.open(
             path,
             lambda: m.entity(path, found.headers, size, mtime),
@@ -193,7 +191,8 @@ class Content:
         )
         try:
             handle.entity.update_ctime()
-            if stores:
+            # Asked only now: a flush from here on uploads the new size too.
+            if not ignored and not (m.profile.entity_shared and m.files.flush_expected(path, besides=handle)):
                 # What is behind the new size is loaded only where that is 0, which means everything (source).
                 handle.entity.load(0, size or None)
                 handle.entity.upload(force=True)
@@ -217,6 +216,7 @@ class Content:
         if handle is None:
             return
         entity = handle.entity
+        handle.flushed = True
         entity.update_times(clear_held=True)
         try:
             if handle.writable or not m.profile.entity_shared:

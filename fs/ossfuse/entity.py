@@ -494,7 +494,8 @@ class OpenFile:
 
 @dataclass(slots=True)
 class Handle:
-    """One open(2). flags: as given to it; pid, uid, command: who opened it."""
+    """One open(2). flags: as given to it; pid, uid, command: who opened it. flushed: closed since its last write: to be
+    released as soon as a thread gets to it, unless it has a duplicate."""
 
     fh: int
     entity: Entity
@@ -502,6 +503,7 @@ class Handle:
     pid: int = 0
     uid: int = 0
     command: str = ""
+    flushed: bool = False
 
     @property
     def writable(self) -> bool:
@@ -558,10 +560,14 @@ class OpenFiles:
         with self._lock:
             return sum(entity.opens for entity in self._entities.get(path, ()))
 
-    def written(self, path: str) -> bool:
-        """Whether a handle is open at `path` whose close uploads."""
+    def flush_expected(self, path: str, *, besides: Handle) -> bool:
+        """Whether another handle is open at `path` whose close is still to come, and uploads."""
         with self._lock:
-            return any(handle.writable and handle.entity.path == path for handle in self._handles.values())
+            return any(
+                handle.writable and not handle.flushed and handle.entity.path == path
+                for handle in self._handles.values()
+                if handle is not besides
+            )
 
     def renamed(self, old: str, new: str) -> None:
         """Open files keep their content under the new name."""

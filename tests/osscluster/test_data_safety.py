@@ -6,7 +6,9 @@ With `--ossvol-ossfs PATH` the tests on the kernel judge that binary.
 
 from __future__ import annotations
 
+import ctypes
 import errno
+import mmap
 import os
 import subprocess
 import threading
@@ -59,6 +61,35 @@ def name_of(call: Callable[..., object], *arguments: object) -> str:
     with pytest.raises(OSError) as failure:  # noqa: PT011 - its errno is what the caller looks at
         call(*arguments)
     return errno.errorcode[failure.value.errno or 0]
+
+
+# --- a map that outlives its descriptor ---
+
+
+LIBC = ctypes.CDLL(None, use_errno=True)
+LIBC.mmap.restype = ctypes.c_void_p
+LIBC.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
+LIBC.msync.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+LIBC.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+MS_SYNC = 4
+
+
+@pytest.mark.parametrize(("synced", "kept"), [(True, b"bbbb"), (False, b"aaaa")])
+def test_what_a_map_changes_after_close_is_uploaded_by_msync_and_not_by_munmap(
+    mount_kernel: Mount, synced: bool, kept: bytes
+) -> None:
+    # Python's own mmap keeps a descriptor, whose close would upload.
+    m = mount_kernel()
+    fd = os.open(Path(m.volume.mountpoint) / "f", os.O_RDWR | os.O_CREAT, 0o644)
+    os.write(fd, b"aaaa")
+    address = LIBC.mmap(None, 4, mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_SHARED, fd, 0)
+    os.close(fd)
+    ctypes.memset(address, ord("b"), 4)
+    if synced:
+        assert LIBC.msync(address, 4, MS_SYNC) == 0
+    assert LIBC.munmap(address, 4) == 0
+    m.volume.unmount()
+    assert stored(m, "f") == kept
 
 
 # --- several writers ---

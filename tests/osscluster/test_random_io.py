@@ -226,4 +226,6 @@ def test_without_its_defects_every_release_keeps_what_random_operations_write(mo
 
 
 def test_an_unchanged_release_keeps_what_random_operations_away_from_its_defects_write(mount: Mount) -> None:
-    exercise(mount(), OPERATIONS, careful=True)
+    # One thread (-s) takes the RELEASE of a close before the next open. With more it may come later, and for that long
+    # the file counts as open twice.
+    exercise(mount("-s -o allow_other"), OPERATIONS, careful=True)

@@ -216,6 +216,27 @@ def test_truncate_of_an_unopened_file_does_nothing_in_1_91(ossfs, version, fixed
 
 
 @pytest.mark.parametrize("version", ["1.80.6", "1.91.10"])
+def test_truncate_between_close_and_its_late_release_reaches_the_server(ossfs, version) -> None:
+    # The kernel does not wait for the answer of a RELEASE; with many threads it is handled whenever one gets to it.
+    volume = ossfs(version, fixed=True)
+    volume.put("f", b"hello")
+    fh = volume.fs.open(ROOT, "/f", os.O_RDWR)
+    volume.fs.write(ROOT, "/f", fh, b"H", 0)
+    volume.fs.truncate(ROOT, "/f", 4)
+    assert volume.body("f") == b"hello"
+    volume.fs.flush(ROOT, "/f", fh)
+    volume.fs.truncate(ROOT, "/f", 3)
+    assert volume.body("f") == b"Hel"
+    volume.fs.write(ROOT, "/f", fh, b"E", 1)
+    volume.fs.truncate(ROOT, "/f", 2)
+    assert volume.body("f") == b"Hel"
+    volume.fs.flush(ROOT, "/f", fh)
+    assert volume.body("f") == b"HE"
+    volume.fs.release(ROOT, "/f", fh)
+    assert volume.body("f") == b"HE"
+
+
+@pytest.mark.parametrize("version", ["1.80.6", "1.91.10"])
 def test_growing_by_truncation_fills_with_zeros(ossfs, version) -> None:
     volume = ossfs(version, fixed=True)
     volume.put("f", b"hello")
