@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -694,6 +695,7 @@ def without_defects(profile: Profile) -> Profile:
     return dataclasses.replace(profile, **right)
 
 
+@functools.cache
 def find(version: str, *, fixed: bool = False) -> Profile:
     """The row of a release by its exact name ("1.91.3", also written "v1.91.3"), or ACK's build of it ("1.91.3.ack");
     fixed: without its defects. Raises UnknownVersion."""

@@ -10,7 +10,7 @@ import stat
 from typing import TYPE_CHECKING, Protocol
 
 from osscluster.volume import DirEntry, Stat, errno_name
-from ossvol.fuzz.model import ABSENT, Object, Shape, View
+from ossvol.fuzz.model import ABSENT, MountView, Object, Shape, View
 from ossvol.fuzz.violation import violation
 
 if TYPE_CHECKING:
@@ -132,18 +132,23 @@ def _compare_mount(world: World, mount: str, *, every: bool) -> None:
     model, now = world.model, world.now()
     process = world.onlooker(mount)
     seen = model.mounts[mount]
+    plain = _plain_names(seen)
     for path in ["", *seen.shown]:
-        if path and (model.current(mount, path).kind != "directory" or not model.settled(mount, path, now)):
+        shape = seen.shown[path] if path in plain else model.current(mount, path)
+        if shape.kind != "directory" or not (path in plain or model.settled(mount, path, now)):
             continue
-        held = tuple((name, seen.shown.get(f"{path}/{name}" if path else name)) for name in model.names(path))
-        if every or seen.listed.get(path) != held:
-            _compare_listing(world, process, mount, path)
-            seen.listed[path] = held
+        names = model.names(path)
+        if every or seen.listed.get(path) != names:
+            _compare_listing(world, process, mount, path, names)
+            seen.listed[path] = names
     for path in sorted({*seen.shown, *seen.past}):
-        local = seen.open.get(path)
-        if (local is not None and local.suspect) or model.is_wild(mount, path, now):
-            continue
-        allowed = model.allowed(mount, path, now)
+        if path in plain:
+            allowed = [seen.view.over(seen.shown[path])]
+        else:
+            local = seen.open.get(path)
+            if (local is not None and local.suspect) or model.is_wild(mount, path, now):
+                continue
+            allowed = model.allowed(mount, path, now)
         found = _lstat(process, path)
         if found in allowed or (found.kind == "EIO" and len({shape.kind for shape in allowed}) > 1):
             continue
@@ -153,8 +158,20 @@ def _compare_mount(world: World, mount: str, *, every: bool) -> None:
         raise violation(name, f"{path} on {mount} is {found}, not {known}", step)
 
 
-def _compare_listing(world: World, process: Onlooker, mount: str, path: str) -> None:
-    right = world.model.names(path)
+def _plain_names(seen: MountView) -> set[str]:
+    """Names that, as everything above them, have one shape only, the current one: nearly all, nearly always."""
+    if "" in seen.wild:
+        return set()
+    odd = {*seen.past, *seen.wild, *seen.others, *(path for path, local in seen.open.items() if local.suspect)}
+    plain: set[str] = set()
+    for path in seen.shown:  # in byte order, so directories before what is in them
+        above = path.rpartition("/")[0]
+        if path not in odd and (not above or (above in plain and seen.shown[above].kind == "directory")):
+            plain.add(path)
+    return plain
+
+
+def _compare_listing(world: World, process: Onlooker, mount: str, path: str, right: list[str]) -> None:
     step = {"ls": path, "in": mount, "as": "root", "expect": {"entries": right}}
     try:
         found = sorted(entry.name for entry in process.listdir(path) if not entry.name.startswith(_HIDDEN))

@@ -188,8 +188,8 @@ class Local:
 class MountView:
     """A mount. open: files by path. past: outdated shapes of a name with the time until which each may show, whatever
     is above it and before the mount's options; wild: names of which nothing is known until then. shown: shapes after
-    the last step, likewise; others: the second ones of names that are two objects. listed: what each directory held
-    when it was last listed here."""
+    the last step, likewise; others: the second ones of names that are two objects. listed: the names in each directory
+    when it was last listed here, or on the mount before it: no listing is ever cached."""
 
     view: View
     alive: bool = True
@@ -198,7 +198,7 @@ class MountView:
     wild: dict[str, float] = field(default_factory=dict)
     shown: dict[str, Shape] = field(default_factory=dict)
     others: dict[str, Shape] = field(default_factory=dict)
-    listed: dict[str, tuple[object, ...]] = field(default_factory=dict)
+    listed: dict[str, list[str]] = field(default_factory=dict)
 
 
 def parents(path: str) -> list[str]:
@@ -334,7 +334,8 @@ class Model:
 
     def mount(self, name: str, view: View) -> None:
         """A new mount: it remembers nothing."""
-        self.mounts[name] = MountView(view)
+        before = self.mounts.get(name)
+        self.mounts[name] = MountView(view, listed=before.listed if before is not None else {})
         self._show(name)
 
     def put(self, key: str, found: Object, *, by: str = "") -> None:

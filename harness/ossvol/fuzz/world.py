@@ -98,7 +98,7 @@ class World:
         self._changed = False
         self._hidden = 0
         self._opened = 0
-        self._ever: dict[tuple[str, str], list[Shape]] = {}
+        self._ever: dict[tuple[str, str], dict[Shape, None]] = {}
         self.given: Step = {
             "bucket": {"name": BUCKET},
             "volumes": {name: self._volume(plan) for name, plan in plans.items()},
@@ -214,16 +214,15 @@ class World:
 
     def settle(self, mount: str = "", own: Iterable[str] = (), *, deep: bool = False) -> None:
         """The step is over: the past begins, and everything is compared."""
-        now = self.now()
-        for name, one in self.model.mounts.items():
-            for path, shape in one.shown.items():
-                known = self._ever.setdefault((name, path), [])
-                if shape not in known:
-                    known.append(shape)
-        self.model.advance(now, by=mount, own=own, deep=deep)
+        # What only looked, or was refused without a request that writes, is judged by its own answer.
+        if self._changed:
+            for name, one in self.model.mounts.items():
+                for path, shape in one.shown.items():
+                    known = self._ever.setdefault((name, path), {})
+                    known[shape] = None
+            self.model.advance(self.now(), by=mount, own=own, deep=deep)
         if self.compare:
             compare_server(self)
-            # What only looked, or was refused without a request that writes, is judged by its own answer.
             if self._changed:
                 compare_mounts(self)
         self._changed = False
