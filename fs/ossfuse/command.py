@@ -1,5 +1,5 @@
 """The command `ossfs-sim`: ossfs's own command line, plus `--ossfs-version V` to pick the release and `--fixed` to
-leave its defects out. With a release of ossfs 2.x the command line is ossfs2's.
+leave its defects out, `--fixed=NAME,NAME` some of them. With a release of ossfs 2.x the command line is ossfs2's.
 
 Mounts in the background like the original: the command returns when the mount is there. Runs in the main thread of a
 process of its own.
@@ -15,7 +15,7 @@ from typing import NoReturn, Protocol
 from ossfuse import config
 from ossfuse.mountprocess import Surroundings
 from ossfuse.products import Product, product_of
-from ossfuse.profile import DEFAULT_VERSION, UnknownVersion
+from ossfuse.profile import DEFAULT_VERSION, Fixed, UnknownDefect, UnknownVersion
 
 __all__ = ["MissingValue", "Serving", "in_background", "main", "run", "take_version"]
 
@@ -25,7 +25,7 @@ FIXED_OPTION = "--fixed"
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit code: 0 mounted (or help was asked for), 1 what ossfs refuses (ossfs 2.x has more of them), 2 an unknown
-    --ossfs-version, 127 no libfuse. argv: without the program's name; default: of this process."""
+    --ossfs-version or --fixed, 127 no libfuse. argv: without the program's name; default: of this process."""
     return run(argv, "ossfs-sim")
 
 
@@ -39,11 +39,11 @@ def run(argv: Sequence[str] | None, name: str, *, only: Product | None = None) -
         product = product_of(version)
         if only is not None and product is not only:
             raise UnknownVersion(f"{version} is no release of {only.name}; known: {', '.join(only.versions)}")
-    except (UnknownVersion, MissingValue) as error:
+        around = Surroundings(environment, program=sys.argv[0] or name)
+        mount = product.make(words, version=version, fixed=fixed, around=around)
+    except (UnknownVersion, UnknownDefect, MissingValue) as error:
         print(f"{name}: {error}", file=sys.stderr)
         return 2
-    around = Surroundings(environment, program=sys.argv[0] or name)
-    mount = product.make(words, version=version, fixed=fixed, around=around)
     code = mount.prepare()
     if code is not None:
         return code
@@ -78,13 +78,13 @@ def take_version(words: list[str]) -> str | None:
     return found
 
 
-def _take_fixed(words: list[str]) -> bool:
-    """Removes --fixed from `words`; what follows "--" is not looked at."""
+def _take_fixed(words: list[str]) -> Fixed:
+    """Removes --fixed and --fixed=NAME,NAME from `words`; what follows "--" is not looked at."""
     end = words.index("--") if "--" in words else len(words)
-    kept = [word for word in words[:end] if word != FIXED_OPTION]
-    found = len(kept) < end
-    words[:end] = kept
-    return found
+    given = [word for word in words[:end] if word.partition("=")[0] == FIXED_OPTION]
+    words[:end] = [word for word in words[:end] if word not in given]
+    names = [name for word in given for name in word.partition("=")[2].split(",") if name]
+    return FIXED_OPTION in given or tuple(names)
 
 
 class Serving(Protocol):

@@ -100,10 +100,9 @@ class OssFs:
         mime: MimeTable,
         euid: int,
         egid: int,
-        fixed: bool = False,
+        fixed: profiles.Fixed = False,
     ) -> None:
-        if fixed:
-            profile = profiles.without_defects(profile)
+        profile = profiles.left_out(profile, fixed)
         self.options = options
         self.profile = profile
         self._client = client

@@ -47,7 +47,7 @@ from ossfuse.options import (
     usage_text,
 )
 from ossfuse.passwd import CredentialsError, fetch_url, load
-from ossfuse.profile import CheckTime, CheckWording, Profile, find
+from ossfuse.profile import CheckTime, CheckWording, Fixed, Profile, find
 from ossfuse.utility import run as run_utility
 
 __all__ = ["Control", "Controlled", "Mount", "make", "run"]
@@ -86,7 +86,7 @@ def run(
     control: str | None = None,
     ready_fd: int | None = None,
     clock_offset: float = 0.0,
-    fixed: bool = False,
+    fixed: Fixed = False,
     mime_text: str | None = None,
     stdout: TextIO | None = None,
     stderr: TextIO | None = None,
@@ -96,7 +96,8 @@ def run(
     argv: ossfs's command line without the program's name. version: the release. control: path of the control socket to
     make. ready_fd: gets b"1" when the mount is there and has passed the check of its init (from then on the kernel
     queues what callers ask) and is closed. clock_offset: seconds that the mount's clock is ahead. fixed: without
-    the release's defects. mime_text: content of /etc/mime.types, None: the machine's own. Raises UnknownVersion.
+    the release's defects, or some. mime_text: content of /etc/mime.types, None: the machine's own. Raises
+    UnknownVersion, UnknownDefect.
     """
     mount = Mount(
         argv,
@@ -115,8 +116,8 @@ def run(
     return mount.serve(on_checked=lambda: say_ready(ready_fd), control=control)
 
 
-def make(argv: Sequence[str], *, version: str, fixed: bool, around: Surroundings) -> Mount:
-    """A `Mount` of the release `version`; for `ossfuse.products`. Raises UnknownVersion."""
+def make(argv: Sequence[str], *, version: str, fixed: Fixed, around: Surroundings) -> Mount:
+    """A `Mount` of the release `version`; for `ossfuse.products`. Raises UnknownVersion, UnknownDefect."""
     return Mount(
         argv,
         profile=find(version, fixed=fixed),

@@ -498,7 +498,8 @@ def _help_text(profile: Profile) -> str:
     lines += [f"    -o {name}=VALUE" for name in sorted(_LIBFUSE_VALUES)]
     lines += ["", "    -f foreground    -s single-threaded    -d debug messages    -h help    --version"]
     lines += ["", "Of the simulation: --ossfs-version V picks the release, as the variable OSSFS_SIM_VERSION does."]
-    lines += ["    --fixed leaves out the defects of the release that damage data or take an error for an answer."]
+    lines += ["    --fixed leaves out the defects of the release that damage data or take an error for an answer;"]
+    lines += ["    --fixed=NAME,NAME some of them."]
     return "\n".join(lines)
 
 

@@ -80,8 +80,9 @@ class Product:
     inodes: bool
     kernel_seconds: float
 
-    def make(self, argv: Sequence[str], *, version: str, fixed: bool, around: Surroundings) -> Mountable:
-        """The mount that a command line asks for, not yet prepared. Raises UnknownVersion."""
+    def make(self, argv: Sequence[str], *, version: str, fixed: profile.Fixed, around: Surroundings) -> Mountable:
+        """The mount that a command line asks for, not yet prepared. Raises UnknownVersion,
+        UnknownDefect."""
         made: Mountable = importlib.import_module(self.module).make(argv, version=version, fixed=fixed, around=around)
         return made
 

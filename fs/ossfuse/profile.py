@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import functools
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, TypedDict
@@ -24,15 +24,21 @@ __all__ = [
     "CheckTime",
     "CheckWording",
     "Defect",
+    "Fixed",
     "LinkRefusal",
     "NegativeCache",
     "Profile",
+    "UnknownDefect",
     "UnknownVersion",
     "find",
+    "left_out",
     "without_defects",
 ]
 
 DEFAULT_VERSION = "1.91.3"
+
+Fixed = bool | tuple[str, ...]
+"""What is left out of a release: all of its defects, none, or those of these names."""
 
 KIB = 1024
 MIB = 1024 * 1024
@@ -41,6 +47,10 @@ GIB = 1024 * 1024 * 1024
 
 class UnknownVersion(LookupError):
     """No row for that version. The message lists the known ones; pick one of them."""
+
+
+class UnknownDefect(LookupError):
+    """No defect of that name. The message lists the known ones; pick one of them."""
 
 
 class CheckTime(enum.Enum):
@@ -689,21 +699,34 @@ DEFECTS = (
 )
 
 
-def without_defects(profile: Profile) -> Profile:
-    """The same release without its defects. What is merely odd stays."""
-    right: dict[str, Any] = {defect.field: defect.right for defect in DEFECTS}
+def without_defects(profile: Profile, names: Collection[str] | None = None) -> Profile:
+    """The same release without its defects, or without those in `names`. What is merely odd stays. Raises
+    UnknownDefect."""
+    known = {defect.name: defect for defect in DEFECTS}
+    for name in names or ():
+        if name not in known:
+            raise UnknownDefect(f"unknown defect {name!r}; known: {', '.join(known)}")
+    left_out = DEFECTS if names is None else [known[name] for name in names]
+    right: dict[str, Any] = {defect.field: defect.right for defect in left_out}
     return dataclasses.replace(profile, **right)
 
 
+def left_out(profile: Profile, fixed: Fixed) -> Profile:
+    """The release as `fixed` wants it. Raises UnknownDefect."""
+    if isinstance(fixed, bool):
+        return without_defects(profile) if fixed else profile
+    return without_defects(profile, fixed)
+
+
 @functools.cache
-def find(version: str, *, fixed: bool = False) -> Profile:
+def find(version: str, *, fixed: Fixed = False) -> Profile:
     """The row of a release by its exact name ("1.91.3", also written "v1.91.3"), or ACK's build of it ("1.91.3.ack");
-    fixed: without its defects. Raises UnknownVersion."""
+    fixed: without its defects, or without some. Raises UnknownVersion, UnknownDefect."""
     name, _, build = version.removeprefix("v").partition(".ack")
     try:
         row = PROFILES[name]
         if version.endswith(f".ack{build}") and name != version.removeprefix("v"):
             row = dataclasses.replace(row, name=f"{name}.ack{build}", options=row.options | _OPTIONS_ACK)
-        return without_defects(row) if fixed else row
+        return left_out(row, fixed)
     except KeyError:
         raise UnknownVersion(f"unknown ossfs version {version!r}; known: {', '.join(PROFILES)}") from None

@@ -36,6 +36,10 @@ class Via(StrEnum):
     direct = "direct"
 
 
+Without = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME", help="Leave out this defect (docs/ossfs.md) of the simulated release; repeatable."),
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, nothing else.")]
 
 
@@ -62,6 +66,7 @@ def run(
         str, typer.Option(metavar="V", help="Simulated release; default: what each scenario asks for.")
     ] = "",
     fixed: Annotated[bool, typer.Option("--fixed", help="Leave out the defects of the simulated release.")] = False,
+    without: Without = None,
     csi: Annotated[str, typer.Option(metavar="V", help="CSI driver; default: what each scenario asks for.")] = "",
     workers: Annotated[int, typer.Option("-n", min=1, metavar="N", help="Worker processes.")] = 1,
     junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write JUnit XML.")] = None,
@@ -81,7 +86,7 @@ def run(
             via=_via(via),
             ossfs=ossfs,
             ossfs_version=ossfs_version,
-            fixed=fixed,
+            fixed=fixed or tuple(without or ()),
             csi=csi,
             workers=workers,
             junit=junit,
@@ -347,6 +352,7 @@ def mount(
     ] = None,
     ossfs_version: Annotated[str, typer.Option(metavar="V", help="Release of ossfs 1.x.")] = "",
     fixed: Annotated[bool, typer.Option("--fixed", help="Leave out the defects of the release.")] = False,
+    without: Without = None,
     data: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Keep the cloud here; survives kill -9. Default: in memory.")
     ] = None,
@@ -362,7 +368,7 @@ def mount(
             mountpoint,
             options=option or [],
             version=ossfs_version,
-            fixed=fixed,
+            fixed=fixed or tuple(without or ()),
             data=data,
             port=port,
             json=json,

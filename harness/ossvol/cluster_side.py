@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from osscluster.api.objects import KubeObject
     from osscluster.direct import DirectEngine
     from osscluster.kernel import KernelEngine
+    from ossfuse.profile import Fixed
     from ossvol.scenario.model import ClusterGiven, Manifests
 
 __all__ = ["ClusterSide"]
@@ -36,7 +37,7 @@ class ClusterSide:
         *,
         directory: Path,
         csi: str = "",
-        fixed: bool = False,
+        fixed: Fixed = False,
     ) -> None:
         nodes = [
             NodeSpec(

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from osscloud.service import OssService
     from osscluster.direct import DirectEngine
     from osscluster.kernel import KernelEngine
+    from ossfuse.profile import Fixed
     from ossvol.cluster_side import ClusterSide
     from ossvol.origin import S3Bucket
 
@@ -80,7 +81,7 @@ class Environment:
         given: Given,
         version: str,
         *,
-        fixed: bool = False,
+        fixed: Fixed = False,
         csi: str = "",
         directory: pathlib.Path = pathlib.Path(),
         snapshot: pathlib.Path | None = None,

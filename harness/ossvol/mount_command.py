@@ -24,6 +24,7 @@ from ossvol.serve import SIGNALS, announced_key
 
 if TYPE_CHECKING:
     from osscloud.accounts import AccessKey
+    from ossfuse.profile import Fixed
 
 __all__ = ["mount"]
 
@@ -36,7 +37,7 @@ def mount(
     *,
     options: Sequence[str] = (),
     version: str = "",
-    fixed: bool = False,
+    fixed: Fixed = False,
     data: Path | None = None,
     port: int = 0,
     json: bool = False,
@@ -45,11 +46,11 @@ def mount(
     """Mounts `target` (BUCKET or BUCKET:/PATH) of a cloud of its own; returns ossfs's exit code, 0 after an unmount.
 
     The bucket is created where it is not there. options: values of ossfs's -o. version: a release of ossfs 1.x, ""
-    for the default; fixed: without its defects. data: directory that keeps the cloud; without it the cloud is new and
-    goes with the process. port: of the cloud, 0 takes a free one. Once it is mounted a line on stdout says where the
-    cloud is, with json {"endpoint", "access_key_id", "access_key_secret", "bucket", "mountpoint", "pid"}.
+    for the default; fixed: without its defects, or some. data: directory that keeps the cloud; without it the cloud is
+    new and goes with the process. port: of the cloud, 0 takes a free one. Once it is mounted a line on stdout says
+    where the cloud is, with json {"endpoint", "access_key_id", "access_key_secret", "bucket", "mountpoint", "pid"}.
 
-    Raises UsageError: bad bucket name, unknown version, data directory that cannot be used, port in use."""
+    Raises UsageError: bad bucket name, unknown version or defect, data directory that cannot be used, port in use."""
     from osscloud.addressing import valid_bucket_name
     from osscloud.clock import AdjustableClock
     from osscloud.http_server import HttpServer, ListenError
@@ -57,14 +58,14 @@ def mount(
     from osscluster.direct import InProcessTransport
     from ossfuse import config
     from ossfuse.mount import Mount
-    from ossfuse.profile import DEFAULT_VERSION, UnknownVersion, find
+    from ossfuse.profile import DEFAULT_VERSION, UnknownDefect, UnknownVersion, find
 
     bucket = target.partition(":")[0]
     if not valid_bucket_name(bucket):
         raise UsageError(f"{bucket!r} is no bucket name: 3 to 63 of a-z, 0-9 and -, no - at either end")
     try:
         profile = find(version or DEFAULT_VERSION, fixed=fixed)
-    except UnknownVersion as error:
+    except (UnknownVersion, UnknownDefect) as error:
         raise UsageError(str(error)) from error
     output = stdout or sys.stdout
     clock = AdjustableClock()

@@ -14,6 +14,7 @@ import pytest
 if TYPE_CHECKING:
     from osscluster.direct import DirectEngine
     from osscluster.kernel import KernelEngine
+    from ossfuse.profile import Fixed
     from ossvol.result import Result
     from ossvol.runner import RunOptions
     from ossvol.scenario import LoadedScenario
@@ -172,7 +173,7 @@ class VolumeFactory(Protocol):
         uid: int | None = None,
         gid: int | None = None,
         mime_types: str | None = None,
-        fixed: bool | None = None,
+        fixed: Fixed | None = None,
     ) -> TestVolume: ...
 
 
@@ -216,7 +217,7 @@ def oss_volume(
 ) -> VolumeFactory:
     """Mounts `oss_bucket`: oss_volume(options="-o allow_other", version=..., path="/dir", uid=..., gid=...) gives an
     object with path, bucket, container(uid=, gid=), remount(), unmount(), kill(). fixed=True leaves out the defects of
-    the release. Unmounted when the test ends."""
+    the release, fixed=("zero-fill",) some of them. Unmounted when the test ends."""
     options_wanted = _run_options(request.config)
 
     def make(
@@ -227,7 +228,7 @@ def oss_volume(
         uid: int | None = None,
         gid: int | None = None,
         mime_types: str | None = None,
-        fixed: bool | None = None,
+        fixed: Fixed | None = None,
     ) -> TestVolume:
         from osscluster.volume import VolumeSpec
         from ossvol.testing import TestVolume

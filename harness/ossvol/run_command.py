@@ -16,6 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Literal
 
+from ossfuse.profile import Fixed
 from ossvol.errors import UsageError
 from ossvol.exit_codes import ExitCode
 from ossvol.result import Result, Status, Summary
@@ -53,7 +54,7 @@ def run(
     via: Via | None,
     ossfs: str,
     ossfs_version: str,
-    fixed: bool,
+    fixed: Fixed,
     csi: str,
     workers: int,
     junit: Path | None,
@@ -65,7 +66,9 @@ def run(
 
     options_version = _known_version(ossfs_version, ossfs)
     if fixed and ossfs:
-        raise UsageError("--fixed leaves out defects of the simulated ossfs; a real binary has its own")
+        raise UsageError("--fixed and --without leave out defects of the simulated ossfs; a real binary has its own")
+    if not isinstance(fixed, bool):
+        _need_defects(fixed)
     if junit is not None and not junit.parent.is_dir():
         raise UsageError(f"--junit {junit}: there is no directory {junit.parent}")
     if ossfs and not os.access(ossfs, os.X_OK):
@@ -162,6 +165,19 @@ def _known_version(version: str, ossfs: str) -> str:
         f'--ossfs-version: unknown version "{version}"'
         + (f'; did you mean "{hint}"?' if hint else f"; known are {', '.join(known_versions())}")
     )
+
+
+def _need_defects(names: Sequence[str]) -> None:
+    """Raises UsageError for what is no defect."""
+    from ossfuse.profile import DEFECTS
+    from ossvol.scenario.lint import nearest
+
+    known = [defect.name for defect in DEFECTS]
+    for name in names:
+        if name not in known:
+            hint = nearest(name, known)
+            told = f'did you mean "{hint}"?' if hint else f"known are {', '.join(known)}"
+            raise UsageError(f'--without: unknown defect "{name}"; {told}')
 
 
 @contextmanager

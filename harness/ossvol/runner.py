@@ -28,6 +28,7 @@ from ossvol.scenario.vocabulary import VersionRange, known_versions
 
 if TYPE_CHECKING:
     from osscloud.accesslog import LogRecord
+    from ossfuse.profile import Fixed
     from ossvol.environment import Environment
     from ossvol.scenario import LoadedScenario
     from ossvol.scenario.model import StepModel
@@ -43,12 +44,12 @@ Via = Literal["kernel", "direct"]
 class RunOptions:
     """via: the engine. ossfs: path of a real binary, "" for the simulation. ossfs_version: release to simulate, "" for
     the one that each scenario asks for (of a real binary: what it says itself). fixed: without the defects of the
-    simulated release. csi: release of the driver, "" for the one that each scenario asks for."""
+    simulated release, or some. csi: release of the driver, "" for the one that each scenario asks for."""
 
     via: Via
     ossfs: str = ""
     ossfs_version: str = ""
-    fixed: bool = False
+    fixed: Fixed = False
     csi: str = ""
 
     def arguments(self) -> list[str]:
@@ -58,8 +59,10 @@ class RunOptions:
             words += ["--ossfs", self.ossfs]
         elif self.ossfs_version:
             words += ["--ossfs-version", self.ossfs_version]
-        if self.fixed:
+        if self.fixed is True:
             words.append("--fixed")
+        elif self.fixed:
+            words += [word for name in self.fixed for word in ("--without", name)]
         if self.csi:
             words += ["--csi", self.csi]
         return words

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from osscloud.oidc import Issuer
     from osscluster.direct import DirectEngine
     from osscluster.kernel import KernelEngine
+    from ossfuse.profile import Fixed
 
 __all__ = ["DEFAULT_CSI", "Cluster", "Node"]
 
@@ -67,7 +68,7 @@ class Cluster:
         nodes: Sequence[NodeSpec] = (NodeSpec("node-1"),),
         rng: random.Random | None = None,
         container_driver: Literal["process", "docker"] = "process",
-        fixed: bool = False,
+        fixed: Fixed = False,
         move: Callable[[float], None] | None = None,
     ) -> None:
         self.engine = engine

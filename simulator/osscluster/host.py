@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from osscluster.volume import Holder, Syscalls, VolumeSpec
+from ossfuse.profile import Fixed
 
 __all__ = ["CommandResult", "ContainerMount", "ContainerSpec", "MountLine", "NodeHost", "OssfsProcess", "OssfsSpec"]
 
@@ -50,7 +51,7 @@ class OssfsSpec:
     version: str = ""
     mime_types: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
-    fixed: bool = False
+    fixed: Fixed = False
 
     def as_volume(self) -> VolumeSpec:
         """The same without where it is mounted, and with the cloud's own key where it has none."""

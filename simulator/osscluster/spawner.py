@@ -45,6 +45,7 @@ from osscluster import container, jail, leftovers
 from osscluster.errors import ClusterError, ProcessDied
 from osscluster.identity import ProcessIdentity
 from ossfuse.products import product_of
+from ossfuse.profile import Fixed
 
 __all__ = ["Process", "Spawner", "main"]
 
@@ -138,7 +139,7 @@ class Spawner:
         program: str,
         control: str,
         clock_offset: float,
-        fixed: bool,
+        fixed: Fixed,
         mime_file: str | None,
         environment: Mapping[str, str],
         stdout: int,
@@ -395,6 +396,7 @@ def _run_mount(request: dict[str, Any], fds: list[int], spawner: int) -> int:
     directory, name = os.path.split(request["control"])
     control = f"/proc/self/fd/{os.open(directory, os.O_PATH | os.O_DIRECTORY)}/{name}"
     mount = importlib.import_module(product_of(request["version"]).module)
+    fixed = request["fixed"]
     return int(
         mount.run(
             request["argv"],
@@ -403,7 +405,7 @@ def _run_mount(request: dict[str, Any], fds: list[int], spawner: int) -> int:
             control=control,
             ready_fd=fds[2],
             clock_offset=request["clock_offset"],
-            fixed=request["fixed"],
+            fixed=fixed if isinstance(fixed, bool) else tuple(fixed),
             mime_text=mime_text,
             stdout=sys.stdout,
             stderr=sys.stderr,

@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from ossfuse.profile import Fixed
+
 if TYPE_CHECKING:
     from osscluster.host import NodeHost
 
@@ -110,7 +112,7 @@ class VolumeSpec:
     """What to mount. path: directory in the bucket, "/" for the whole bucket. options: as on ossfs's command line
     ("-o allow_other -o umask=022"). version: ossfs version or profile name. passwd: lines of the password file
     ("bucket:AK:SK"); environment: extra variables of the ossfs process (for example TZ). fixed: the simulated release
-    without its defects."""
+    without its defects, or without those named."""
 
     bucket: str
     path: str = "/"
@@ -119,7 +121,7 @@ class VolumeSpec:
     passwd: str = ""
     mime_types: str | None = None  # content of /etc/mime.types as ossfs shall see it; None: the machine's own
     environment: Mapping[str, str] = field(default_factory=dict)
-    fixed: bool = False
+    fixed: Fixed = False
 
 
 class MountFailed(Exception):

@@ -343,6 +343,8 @@ def test_in_the_foreground_such_a_release_tells_why_and_fails(lab: Lab) -> None:
     [
         (["--ossfs-version", "0.1"], 2, "stderr", "unknown ossfs version '0.1'; known: 1.80.6, "),
         (["--ossfs-version"], 2, "stderr", "--ossfs-version needs a value"),
+        (["--fixed=zero-fill,zero"], 2, "stderr", "unknown defect 'zero'; known: zero-fill, "),
+        (["--fixed=zero-fill", "--version"], 0, "stdout", "Alibaba Cloud Open Storage Service File System V"),
         (
             ["--ossfs-version=1.91.10", "--version"],
             0,

@@ -9,7 +9,16 @@ import re
 import pytest
 
 from ossfuse import profile
-from ossfuse.profile import DEFAULT_VERSION, PROFILES, LinkRefusal, NegativeCache, UnknownVersion, find, without_defects
+from ossfuse.profile import (
+    DEFAULT_VERSION,
+    PROFILES,
+    LinkRefusal,
+    NegativeCache,
+    UnknownDefect,
+    UnknownVersion,
+    find,
+    without_defects,
+)
 
 
 def test_every_release_that_was_studied_has_a_row() -> None:
@@ -56,6 +65,14 @@ def test_hard_links_are_not_supported_afterwards(version: str) -> None:
 def test_the_negative_cache_became_the_default_with_1_91_6() -> None:
     default = [name for name, row in PROFILES.items() if row.negative_cache is NegativeCache.DEFAULT]
     assert default == [f"1.91.{patch}" for patch in range(6, 11)]
+
+
+def test_single_defects_are_left_out_by_name() -> None:
+    row = find("1.91.10", fixed=("truncate-ignored", "zero-fill"))
+    assert row == dataclasses.replace(find("1.91.10"), path_truncate_ignored=False)
+    assert find("1.91.10", fixed=()) == find("1.91.10")
+    with pytest.raises(UnknownDefect, match="'truncate'; known: zero-fill, "):
+        find("1.91.10", fixed=("truncate",))
 
 
 def test_without_defects_keeps_everything_but_the_defects() -> None:

@@ -35,6 +35,7 @@ from ossfuse.ossfs2.filesystem import Ossfs2
 from ossfuse.ossfs2.fuse_adapter import Ossfs2Adapter
 from ossfuse.ossfs2.options import MountOptions, parse
 from ossfuse.ossfs2.profile import Profile, find
+from ossfuse.profile import Fixed
 
 __all__ = ["Ossfs2Mount", "make", "run"]
 
@@ -53,7 +54,7 @@ def run(
     control: str | None = None,
     ready_fd: int | None = None,
     clock_offset: float = 0.0,
-    fixed: bool = False,
+    fixed: Fixed = False,
     mime_text: str | None = None,
     stdout: TextIO | None = None,
     stderr: TextIO | None = None,
@@ -77,7 +78,7 @@ def run(
     return mount.serve(on_mounted=lambda: say_ready(ready_fd), control=control)
 
 
-def make(argv: Sequence[str], *, version: str, fixed: bool, around: Surroundings) -> Ossfs2Mount:
+def make(argv: Sequence[str], *, version: str, fixed: Fixed, around: Surroundings) -> Ossfs2Mount:
     """An `Ossfs2Mount` of the release `version`; for `ossfuse.products`. fixed means nothing to it. Raises
     UnknownVersion."""
     del fixed

@@ -209,7 +209,8 @@ def _translate(error: Any, document: Document, data: Any, short: frozenset[int])
             return document.problem(here, "E114", _not_one_of(value, choices), hint=nearest(str(value), choices))
         case "E114" if "choices" in context:
             choices = context["choices"]
-            what = {"errno": "errno", "policy": "system policy"}.get(str(path[-1]) if path else "", "operation")
+            key = str(path[-1]) if path else ""
+            what = {"errno": "errno", "policy": "system policy", "fixed": "defect"}.get(key, "operation")
             message = f"unknown {what} {_quote(context['name'])}"
             key_wrong = error["loc"][-1] == "[key]"
             return document.problem(here, "E114", message, hint=nearest(context["name"], choices), key=key_wrong)

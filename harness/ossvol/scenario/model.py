@@ -95,7 +95,7 @@ from ossvol.scenario.step_model import (
     WebsiteStep,
     WriteStep,
 )
-from ossvol.scenario.values import BucketPolicy, Mode, RamPolicy
+from ossvol.scenario.values import BucketPolicy, FixedField, Mode, RamPolicy
 
 __all__ = [
     "STEP_MODELS",
@@ -356,13 +356,13 @@ class CredentialsSpec(FrozenModel):
 class VolumeGiven(FrozenModel):
     """path: directory of the bucket. options: as on ossfs's command line; {cache} stands for a directory of the run's
     own. version: ossfs release, where one volume differs from the others. fixed: whether the simulated release is
-    without its defects, whatever --fixed says. mime_types: content of /etc/mime.types. capacity: what the PV says;
-    nothing reads it."""
+    without its defects, or without which, whatever --fixed says. mime_types: content of /etc/mime.types. capacity: what
+    the PV says; nothing reads it."""
 
     path: str = Field("/", pattern=r"^/")
     options: str = ""
     version: str | None = None
-    fixed: bool | None = None
+    fixed: FixedField | None = None
     mime_types: str | None = None
     capacity: str | None = Field(None, pattern=r"^\d+(Ki|Mi|Gi|Ti)?$")
 

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from ossvol.scenario.base import FilePath, FileStep, FrozenModel, Handle, StepModel, StorageClass
 from ossvol.scenario.hosting_model import MirrorSpec, WebsiteSpec
-from ossvol.scenario.values import Mode, Operation
+from ossvol.scenario.values import FixedField, Mode, Operation
 
 __all__ = [
     "AdvanceStep",
@@ -243,7 +243,7 @@ class MountChange(FrozenModel):
     path: str | None = None
     options: str | None = None
     version: str | None = Field(None, description="ossfs release.")
-    fixed: bool | None = Field(None, description="true: the simulated release without its defects.")
+    fixed: FixedField | None = None
     mime_types: str | None = None
 
 

@@ -18,6 +18,7 @@ __all__ = [
     "ERRNO_NAMES",
     "BucketPolicy",
     "Errno",
+    "FixedField",
     "Mode",
     "Operation",
     "Quantity",
@@ -183,6 +184,32 @@ Errno = Annotated[
     WithJsonSchema({"anyOf": [_ERRNO_SCHEMA, {"type": "array", "items": _ERRNO_SCHEMA, "description": "any of them"}]}),
 ]
 """An errno, or several where the kernel decides which."""
+
+
+def _fixed(value: object) -> bool | tuple[str, ...]:
+    from ossfuse.profile import DEFECTS
+
+    if isinstance(value, bool):
+        return value
+    if not isinstance(value, list | tuple):
+        raise PydanticCustomError("E102", "fixed is true or false, or a list of names of defects")
+    choices = [defect.name for defect in DEFECTS]
+    for name in value:
+        if name not in choices:
+            raise PydanticCustomError("E114", "unknown defect", {"name": name, "choices": choices})
+    return tuple(value)
+
+
+FixedField = Annotated[
+    bool | tuple[str, ...],
+    PlainValidator(_fixed),
+    WithJsonSchema(
+        {
+            "anyOf": [{"type": "boolean"}, {"type": "array", "items": {"type": "string"}}],
+            "description": "true: the simulated release without its defects; a list of names: without these.",
+        }
+    ),
+]
 
 
 def _operation(value: Any) -> Any:

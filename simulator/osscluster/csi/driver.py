@@ -35,6 +35,7 @@ from osscluster.host import NodeHost
 from osscluster.nodespec import NodeSpec
 from osscluster.program import Programs, RunningProgram
 from osscluster.timeline import Timeline
+from ossfuse.profile import Fixed
 
 __all__ = ["CLUSTER_ID", "Driver", "make_driver"]
 
@@ -280,7 +281,7 @@ def make_driver(
     ossfs_version: str = "",
     feature_gates: Mapping[str, bool] | None = None,
     environment_key: tuple[str, str] = ("", ""),
-    fixed: bool = False,
+    fixed: Fixed = False,
     issuer: Issuer | None = None,
 ) -> Driver:
     """A driver of that release.

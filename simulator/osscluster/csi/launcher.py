@@ -75,7 +75,7 @@ class Launcher:
 
     timeline: Timeline
     endpoint: str
-    fixed: bool = False
+    fixed: ossfs_profile.Fixed = False
 
     def start(self, spec: NodeSpec, host: NodeHost, command: Command) -> Steps[OssfsProcess]:
         """Raises MountFailed with what ossfs printed and its exit code. Takes as long as ossfs needs to give up where
