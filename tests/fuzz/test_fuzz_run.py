@@ -57,6 +57,22 @@ def test_a_planted_bug_is_found_shrunk_and_replayed(monkeypatch: pytest.MonkeyPa
     assert broken.failures[0].line == _line_of_the_last_step(file)
 
 
+def test_what_is_found_once_and_does_not_show_again_is_told_with_its_steps():
+    class Once(VolumeMachine):
+        shown: list[str] = []  # noqa: RUF012 - of the class, so that the repetition sees it
+
+        @rule()
+        def odd(self) -> None:
+            if not self.shown:
+                self.shown.append("odd")
+                self.require(False, "odd", {"lstat": "", "in": "one", "as": "root"})
+
+    (failure,) = run(machine=Once, seed=0, max_steps=200).failures
+    assert failure.property == "application-invariant"
+    assert "did not show it again" in failure.text
+    assert failure.steps[-1]["lstat"] == ""
+
+
 def _line_of_the_last_step(file: Path) -> int:
     lines = file.read_text("utf-8").splitlines()
     return max(number for number, line in enumerate(lines, 1) if line.startswith("  - {"))

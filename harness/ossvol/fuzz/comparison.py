@@ -27,6 +27,7 @@ class Onlooker(Protocol):
 
     def lstat(self, path: str) -> Stat: ...
     def listdir(self, path: str) -> list[DirEntry]: ...
+    def statvfs(self, path: str) -> os.statvfs_result: ...
 
 
 class Bystander:
@@ -50,6 +51,9 @@ class Bystander:
 
     def listdir(self, path: str) -> list[DirEntry]:
         return [DirEntry(name) for name in os.listdir(f"{self._mountpoint}/{path}")]
+
+    def statvfs(self, path: str) -> os.statvfs_result:
+        return os.statvfs(f"{self._mountpoint}/{path}")
 
 
 def shape_of(found: Stat) -> Shape:

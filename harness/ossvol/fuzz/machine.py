@@ -23,7 +23,7 @@ from hypothesis.stateful import (
 )
 
 from ossvol.fuzz.plan import Plan
-from ossvol.fuzz.violation import violation
+from ossvol.fuzz.violation import Violation, violation
 from ossvol.fuzz.world import MountPlan, World
 
 if TYPE_CHECKING:
@@ -91,7 +91,6 @@ class VolumeMachine(RuleBasedStateMachine):
     laboratory: ClassVar[Laboratory]
     plan: ClassVar[Plan] = Plan()
     tally: ClassVar[Tally]
-    last: ClassVar[VolumeMachine | None] = None
     mount_options: ClassVar[tuple[str, ...]] = MOUNT_OPTIONS
 
     files: Bundle[Id] = Bundle("files")
@@ -102,7 +101,6 @@ class VolumeMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        type(self).last = self
         self._paths: dict[Id, str] = {}
         self._ids: dict[str, Id] = {}
         self.started = False
@@ -176,15 +174,22 @@ class VolumeMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         if not self.started:
             return
-        world, failing = self.world, sys.exc_info()[0] is not None
+        world, failure = self.world, sys.exc_info()[1]
         try:
-            if not failing:
+            if failure is None:
                 world.finish()
+        except Violation as found:
+            failure = found
+            raise
         finally:
+            if isinstance(failure, Violation):
+                world.lead_to(failure)
             self.tally.add(world)
             left = self.laboratory.end()
-        if left and not failing:
-            raise violation("nothing-leaks", ", ".join(left))
+        if left and failure is None:
+            leak = violation("nothing-leaks", ", ".join(left))
+            world.lead_to(leak)
+            raise leak
 
     # --- files ---
 

@@ -10,6 +10,7 @@ from typing import Any
 import hypothesis
 from hypothesis import HealthCheck, Phase, Verbosity
 from hypothesis.database import ExampleDatabase
+from hypothesis.errors import Flaky
 from hypothesis.stateful import run_state_machine_as_test
 
 from ossvol.fuzz.laboratory import Laboratory
@@ -93,7 +94,7 @@ def run(
     if progress is not None:
         result.tally.told = lambda tally: progress(tally.examples, tally.steps, time.perf_counter() - started)
     mine = laboratory or Laboratory(plan.via, ossfs=plan.ossfs)
-    inherited = {"laboratory": mine, "plan": plan, "tally": result.tally, "last": None}
+    inherited = {"laboratory": mine, "plan": plan, "tally": result.tally}
     made: type[VolumeMachine] = type(machine.__name__, (machine,), inherited)
     hypothesis.seed(seed)(made)
     phases = [Phase.reuse, Phase.generate] + ([Phase.shrink] if shrink else [])
@@ -111,22 +112,27 @@ def run(
     try:
         run_state_machine_as_test(made, settings=settings)
     except Violation as broken:
-        last = made.last
-        assert last is not None, "a violation comes from a machine"
-        world = last.world
-        result.failures.append(
-            Failure(
-                broken.property,
-                broken.text,
-                seed,
-                world.given,
-                tuple(world.failed(broken)),
-                plan.version,
-                plan.fixed and not plan.ossfs,
-            )
-        )
+        result.failures.append(_failure(broken, plan, seed))
+    except Flaky as shaky:
+        # With real mounts what was found may not show again; it was found all the same.
+        once = _found(shaky)
+        once.text += " (once; the same steps did not show it again)"
+        result.failures.append(_failure(once, plan, seed))
     finally:
         result.seconds = time.perf_counter() - started
         if laboratory is None:
             mine.close()
     return result
+
+
+def _failure(broken: Violation, plan: Plan, seed: int) -> Failure:
+    given, steps = dict(broken.given), tuple(dict(step) for step in broken.steps)
+    return Failure(broken.property, broken.text, seed, given, steps, plan.version, plan.fixed and not plan.ossfs)
+
+
+def _found(shaky: Flaky) -> Violation:
+    """The violation that Hypothesis could not repeat. Raises `shaky` where it is about something else."""
+    for inside in (*getattr(shaky, "exceptions", ()), shaky.__cause__, shaky.__context__):
+        if isinstance(inside, Violation):
+            return inside
+    raise shaky

@@ -6,7 +6,7 @@ by their type. Any thread.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -17,7 +17,7 @@ __all__ = ["Violation", "violation"]
 
 class Violation(AssertionError):
     """property: its name in `PROPERTIES`. step: a step of the scenario language whose expectation says what is right;
-    None where no step can show it."""
+    None where no step can show it. given, steps: the scenario that led here, once the example has ended."""
 
     property = ""
 
@@ -25,6 +25,8 @@ class Violation(AssertionError):
         super().__init__(f"{self.property}: {text}")
         self.text = text
         self.step = step
+        self.given: Mapping[str, Any] = {}
+        self.steps: Sequence[Mapping[str, Any]] = ()
 
 
 @cache

@@ -6,6 +6,7 @@ the model what is so now. The steps are kept: `trace` is a scenario. No choice i
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
@@ -32,8 +33,12 @@ __all__ = ["Handle", "MountPlan", "World"]
 BUCKET = "fuzz"
 _DIRECTORY = "application/x-directory"
 _UMASK = 0o022
+_READABLE = ("Standard", "IA")
 _PERMISSION = (errno.EACCES, errno.EPERM)
 _LOOKING = frozenset(("lstat", "ls", "read", "readlink"))
+_CLOSING = frozenset(("write", "append", "read", "truncate", "close"))
+# The caches of a kernel know no virtual time; and one thread handles the RELEASE of a close before what comes next.
+_ON_KERNEL = "-s -o attr_timeout=0,entry_timeout=0"
 _WRITES = frozenset(
     ("PutObject", "CopyObject", "InitiateMultipartUpload", "CompleteMultipartUpload", "DeleteObject", "AppendObject")
 )
@@ -109,6 +114,7 @@ class World:
             },
         }
         self.env = laboratory.begin(self.given, version=version, fixed=fixed)
+        self._now = self.env.cloud.clock.now()
         for name, plan in plans.items():
             self.model.mount(name, self._view(plan))
         self.judge = View.of("", version, fixed=fixed)
@@ -120,10 +126,12 @@ class World:
         return volume
 
     def options(self, text: str) -> str:
-        """What is really mounted with: a kernel's caches know no virtual time, so they are off there."""
-        if self.laboratory.via != "kernel":
-            return text
-        return f"{text} -o attr_timeout=0,entry_timeout=0".strip()
+        """What is really mounted with."""
+        return f"{text} {_ON_KERNEL}".strip() if self.laboratory.via == "kernel" else text
+
+    def _plain_options(self, mount: str) -> str:
+        """What a mount is mounted with, without what `options` has added."""
+        return self.env.pick(mount).spec.options.removesuffix(_ON_KERNEL).strip()
 
     def _view(self, plan: MountPlan) -> View:
         return View.of(plan.options, plan.version or self.version, fixed=self.fixed)
@@ -131,8 +139,8 @@ class World:
     # --- looking ---
 
     def now(self) -> float:
-        """Seconds since the epoch, as the cloud has them."""
-        return self.env.cloud.clock.now()
+        """Seconds since the epoch, as the cloud had them after the last step."""
+        return self._now
 
     def census(self) -> dict[str, Object]:
         """What the bucket holds."""
@@ -163,6 +171,7 @@ class World:
         """Carries a step out and keeps it, with the errno that it showed."""
         verb = next(iter(step))
         seen = observe(self.env, STEP_MODELS[verb].model_validate(step))
+        self._now = self.env.cloud.clock.now()
         changing = verb not in _LOOKING and (not seen.errno or any(one.operation in _WRITES for one in seen.records))
         self._changed = self._changed or changing
         self.steps += 1
@@ -185,6 +194,10 @@ class World:
         what the server says of the names in `own`."""
         alive = self.model.mounts[mount].alive
         seen = self.perform(step)
+        if self.laboratory.via == "kernel" and not _CLOSING.isdisjoint(step):
+            # The kernel does not wait for a RELEASE; whatever is asked next is answered after it.
+            with contextlib.suppress(OSError):
+                self.onlooker(mount).statvfs("")
         code = errno_code(seen.errno) if seen.errno else 0
         if not alive:
             if code != errno.ENOTCONN:
@@ -297,7 +310,7 @@ class World:
     @staticmethod
     def _frozen(stored: Object | None) -> bool:
         """Whether it has to be restored before anybody can read or copy it."""
-        return stored is not None and stored.storage_class not in ("Standard", "IA")
+        return stored is not None and stored.storage_class not in _READABLE
 
     def _creating(self, mount: str, user: str, path: str) -> tuple[_Reasons, Shape]:
         """A call on a file that is made where it is missing."""
@@ -803,6 +816,8 @@ class World:
 
     def put(self, key: str, body: str, content_type: str, meta: Mapping[str, str], storage_class: str) -> None:
         """Another client uploads."""
+        if self.laboratory.via == "kernel" and storage_class not in _READABLE:
+            storage_class = "IA"  # a refused read is tried again, after seconds of real time
         step: Step = {"put": key, "body": body, "content_type": content_type}
         if meta:
             step["meta"] = dict(meta)
@@ -881,9 +896,8 @@ class World:
         seen.open.clear()
         self._call({"lstat": "", "in": mount, "as": "root"}, _Reasons(), mount, "root", [])
         self.perform({"unmount": None, "in": mount})
-        spec = self.env.pick(mount).spec
-        options = spec.options.replace(" -o attr_timeout=0,entry_timeout=0", "")
-        self._mounted(mount, {"mount": {"options": spec.options}, "in": mount}, options)
+        options = self._plain_options(mount)
+        self._mounted(mount, {"mount": {"options": self.options(options)}, "in": mount}, options)
 
     def rotate_key(self) -> None:
         """Mounts keep the key that they began with: they are refused from then on, until they are mounted anew."""
@@ -895,8 +909,7 @@ class World:
             self._call({"ls": "", "in": mount, "as": "root"}, found, mount, "root", [])
         compare, self.compare = self.compare, False
         for mount in self.model.mounts:
-            options = self.env.pick(mount).spec.options.replace(" -o attr_timeout=0,entry_timeout=0", "")
-            self.remount(mount, options)
+            self.remount(mount, self._plain_options(mount))
         self.compare = compare
         self.settle()
 
@@ -911,9 +924,10 @@ class World:
         self.model.advance(self.now())
         self.check()
 
-    def failed(self, failure: Violation) -> list[Step]:
-        """The steps that lead to a violation, the last one with the expectation that it breaks."""
-        return [*self.trace, dict(failure.step)] if failure.step is not None else list(self.trace)
+    def lead_to(self, failure: Violation) -> None:
+        """Gives a violation the steps that led to it, the last one with the expectation that it breaks."""
+        failure.given = self.given
+        failure.steps = (*self.trace, *([dict(failure.step)] if failure.step is not None else []))
 
 
 def _name(code: int) -> str:
