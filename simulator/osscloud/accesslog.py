@@ -27,7 +27,9 @@ class LogRecord:
     object: decoded key. error_code, ec: "" on success. bytes_in, bytes_out: of the bodies. scanned: entries, versions
     and markers that a listing looked at; returned: entries it gave. cost_ms: simulated (`cost`). fault: the answer was
     made by the fault plan. caller: the file operation behind it, when it came through a mount. host, referer: headers.
-    requester_id: account of who signed.
+    requester_id: account of who signed. object_size: of the object that was read, or is there now; of the part that a
+    request for a part wrote. delta_data_size: by how much a writing request changed the size of what the key held, None
+    (OSS: "-") for any other and for deletions; a GET that a mirror rule made write has one.
     """
 
     time: float
@@ -53,6 +55,8 @@ class LogRecord:
     host: str = ""
     referer: str = ""
     requester_id: str = ""
+    object_size: int | None = None
+    delta_data_size: int | None = None
 
 
 class _Records(Sequence[LogRecord]):

@@ -55,7 +55,13 @@ def parse_record(text: str) -> LogRecord:
     return LogRecord(**values)
 
 
-_TYPES: Mapping[str, type | tuple[type, ...]] = {"str": str, "int": int, "float": (int, float), "bool": bool}
+_TYPES: Mapping[str, type | tuple[type, ...]] = {
+    "str": str,
+    "int": int,
+    "float": (int, float),
+    "bool": bool,
+    "int | None": (int, type(None)),
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -332,4 +332,4 @@ def _store(call: Call, mirror: Mirror, answer: OriginResponse) -> None:
             storage_class=bucket.storage_class,
             tags=dict(mirror.tags) or None,
         )
-        bucket.publish(version)
+        call.publish(bucket, version)

@@ -62,6 +62,10 @@ def _quoted(value: object) -> str:
     return f'"{shown or "-"}"'
 
 
+def _number(value: int | None) -> str:
+    return "-" if value is None else str(value)
+
+
 def log_line(record: LogRecord, bucket: Bucket) -> str:
     """One line in the vendor's format; "-" for what this cloud does not know."""
     when = time.strftime("%d/%b/%Y:%H:%M:%S", time.gmtime(record.time + _BEIJING))
@@ -85,12 +89,12 @@ def log_line(record: LogRecord, bucket: Bucket) -> str:
             _quoted(record.operation),
             _quoted(record.bucket),
             _quoted(quote(record.object, safe="", errors="surrogateescape")),
-            "-",
+            _number(record.object_size),
             str(milliseconds),
             _quoted(record.error_code),
             str(record.bytes_in),
             _quoted(bucket.owner),
-            "-",
+            _number(record.delta_data_size),
             _quoted(""),
             _quoted(bucket.storage_class.lower()),
             _quoted(""),

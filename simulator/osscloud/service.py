@@ -352,6 +352,8 @@ class OssService:
                 headers.get("host", ""),
                 headers.get("referer", ""),
                 identity.account,
+                call.object_size,
+                call.delta_data_size,
             )
         )
 

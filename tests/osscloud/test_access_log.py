@@ -49,9 +49,47 @@ def test_a_request_leaves_one_record_that_says_everything(client: Client, oss: O
         host="127.0.0.1",
         referer="http://page",
         requester_id=client.key.account,
+        object_size=5,
+        delta_data_size=5,
     )
     assert record.cost_ms > 0
     assert answer.header("x-oss-server-time") == str(round(record.cost_ms))
+
+
+def test_a_record_says_how_large_the_object_is_and_what_a_write_changed(client: Client, oss: OssService) -> None:
+    def sizes() -> tuple[int | None, int | None]:
+        record = oss.access_log.records[-1]
+        return record.object_size, record.delta_data_size
+
+    client.put("k", b"12345")
+    client.put("k", b"123")
+    assert sizes() == (3, -2)
+    client.send("PUT", "copy", {}, {"x-oss-copy-source": "/demo/k"})
+    assert sizes() == (3, 3)
+    client.send("GET", "k", {}, {"Range": "bytes=0-0"})
+    assert sizes() == (3, None)
+    client.head("k")
+    assert sizes() == (3, None)
+    client.send("POST", "log", {"append": "", "position": "0"}, {}, b"12")
+    client.send("POST", "log", {"append": "", "position": "2"}, {}, b"345")
+    assert sizes() == (5, 3)
+    client.send("DELETE", "k")
+    assert sizes() == (None, None)
+    client.send("GET", "k")
+    assert sizes() == (None, None)
+
+
+def test_a_part_is_logged_with_its_own_size(client: Client, oss: OssService) -> None:
+    begun = client.send("POST", "big", {"uploads": ""})
+    upload = begun.body.partition(b"<UploadId>")[2].partition(b"<")[0].decode()
+    part = client.send("PUT", "big", {"partNumber": "1", "uploadId": upload}, {}, b"123")
+    record = oss.access_log.records[-1]
+    assert (record.operation, record.object_size, record.delta_data_size) == ("UploadPart", 3, 3)
+    named = f"<Part><PartNumber>1</PartNumber><ETag>{part.header('ETag')}</ETag></Part>"
+    document = f"<CompleteMultipartUpload>{named}</CompleteMultipartUpload>".encode()
+    client.send("POST", "big", {"uploadId": upload}, {}, document)
+    record = oss.access_log.records[-1]
+    assert (record.object_size, record.delta_data_size) == (3, 3)
 
 
 def test_a_failure_is_logged_with_code_and_ec(client: Client, oss: OssService) -> None:

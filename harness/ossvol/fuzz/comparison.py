@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from osscluster.volume import DirEntry, Stat, errno_name
@@ -71,7 +72,7 @@ def expectation(shape: Shape) -> dict[str, object]:
 
 
 def compare_server(world: World) -> None:
-    """acknowledged-is-kept, nothing-before-flush, nothing-leaks."""
+    """acknowledged-is-kept, nothing-before-flush, nothing-leaks, log-explains-bytes."""
     model, seen = world.model, world.census()
     hidden = [key for key in seen if _is_hidden(key)]
     if hidden and not model.hidden_files():
@@ -89,6 +90,12 @@ def compare_server(world: World) -> None:
         pending = early and any(key in one.open for one in model.mounts.values())
         name = "nothing-before-flush" if pending else "acknowledged-is-kept"
         raise violation(name, f"{key} is {_told(view, key, there)}, not {_told(view, key, right)}", _object(key, right))
+    if not world.account.agrees(_sizes(seen)):
+        world.account.require(_sizes(world.census()), world.verb)
+
+
+def _sizes(seen: Mapping[str, Object]) -> dict[str, int]:
+    return {key: len(one.body) for key, one in seen.items()}
 
 
 def _is_hidden(key: str) -> bool:

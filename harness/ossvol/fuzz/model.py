@@ -153,7 +153,8 @@ class Local:
     """A file that a mount has open. content: what its readers see; changed: the server lacks something of it; new: the
     server lacks the file; suspect: somebody else changed the object meanwhile, so that content and upload depend on
     what was loaded before; hidden: unlinked while open; refused: a close was, so nothing of it is acknowledged. meta:
-    for the upload; shown: what stat(2) makes of it until then. handles: names of the opens."""
+    for the upload; shown: what stat(2) makes of it until then. handles: names of the opens. supply: how many bytes the
+    mount can know: what GETs brought, and what was written, since it was opened."""
 
     content: bytearray
     meta: dict[str, str]
@@ -165,6 +166,7 @@ class Local:
     handles: set[str] = field(default_factory=set)
     refused: bool = False
     shown: dict[str, str] = field(default_factory=dict)
+    supply: int = 0
 
     def __post_init__(self) -> None:
         self.shown = dict(self.meta)

@@ -21,6 +21,7 @@ PROPERTIES: Mapping[str, str] = MappingProxyType(
         "listing-equals-server": "A listing names what is in the bucket, no more and no less.",
         "names-are-found": "A name has its current shape, or one that the mount's cache may still hold.",
         "caches-converge": "After the lifetime of the cache a mount shows what is in the bucket.",
+        "log-explains-bytes": "The request log explains every byte: of the bucket, of its versions, of what was read.",
         "no-unasked-5xx": "The cloud answers 5xx only where a fault asked for it.",
         "mounts-live": "No mount ends, and no mount fails, without a reason.",
         "nothing-leaks": "What was opened, mounted or hidden is gone when it is closed, unmounted or released.",

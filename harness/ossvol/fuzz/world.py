@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from osscluster.volume import Syscalls, errno_name
 from ossvol.actions import observe
+from ossvol.fuzz.accounting import Account, delivered
 from ossvol.fuzz.comparison import Bystander, Onlooker, compare_mounts, compare_server, expectation, shape_of
 from ossvol.fuzz.model import Local, Model, Object, Shape, View, parents
 from ossvol.fuzz.rights import USERS, refusals
@@ -40,7 +41,7 @@ _CLOSING = frozenset(("write", "append", "read", "truncate", "close"))
 # The caches of a kernel know no virtual time; and one thread handles the RELEASE of a close before what comes next.
 _ON_KERNEL = "-s -o attr_timeout=0,entry_timeout=0"
 _WRITES = frozenset(
-    ("PutObject", "CopyObject", "InitiateMultipartUpload", "CompleteMultipartUpload", "DeleteObject", "AppendObject")
+    ("PutObject", "CopyObject", "InitiateMultipartUpload", "CompleteUpload", "DeleteObject", "AppendObject")
 )
 _USERS = {user.name: user for user in USERS}
 Step = dict[str, Any]
@@ -118,6 +119,9 @@ class World:
         for name, plan in plans.items():
             self.model.mount(name, self._view(plan))
         self.judge = View.of("", version, fixed=fixed)
+        self.account = Account(BUCKET, self.env.cloud.access_log)
+        self.verb = ""
+        self._closed: dict[tuple[str, str], int] = {}
 
     def _volume(self, plan: MountPlan) -> Step:
         volume: Step = {"options": self.options(plan.options), "mime_types": ""}
@@ -169,7 +173,7 @@ class World:
 
     def perform(self, step: Step) -> Observation:
         """Carries a step out and keeps it, with the errno that it showed."""
-        verb = next(iter(step))
+        self.verb = verb = next(iter(step))
         seen = observe(self.env, STEP_MODELS[verb].model_validate(step))
         self._now = self.env.cloud.clock.now()
         changing = verb not in _LOOKING and (not seen.errno or any(one.operation in _WRITES for one in seen.records))
@@ -208,6 +212,7 @@ class World:
         if code == errno.ENOTCONN:
             raise violation("mounts-live", f"{mount} has ended by itself", self._again(step))
         self.last = seen
+        self._supply(mount)
         if not reasons.judged:
             self.adopt(own, mount)
             return None
@@ -224,6 +229,28 @@ class World:
                 name = "link-never-succeeds"
             raise violation(name, f"{_text(step)}: {_name(code)}, not {' or '.join(told)}", self._again(step, expect))
         return not code
+
+    def _supply(self, mount: str) -> None:
+        """What the step's requests brought to files that are open."""
+        for path, local in self.model.mounts[mount].open.items():
+            for record in self.last.records:
+                if record.operation == "GetObject" and (record.object == path or local.hidden):
+                    local.supply += record.bytes_out
+
+    def _supplied(self, step: Step, mount: str, path: str, local: Local | None) -> None:
+        """What was read is no more than what the mount can know."""
+        size = len(self.last.body or b"")
+        known = delivered(self.last.records, path) if local is None else local.supply
+        if self.laboratory.via == "kernel":
+            # The RELEASE of an open before may come late, so that the file is open still.
+            known += self._closed.get((mount, path), 0)
+        self._closed[mount, path] = known
+        if size > known:
+            text = f"{_text(step)}: {size} bytes, of which requests brought, or programs wrote, {known}"
+            asked = any(one.operation == "GetObject" for one in self.last.records)
+            raise violation(
+                "log-explains-bytes", text, self._again(step, None if asked else {"requests": {"GetObject": ">=1"}})
+            )
 
     def settle(self, mount: str = "", own: Iterable[str] = (), *, deep: bool = False) -> None:
         """The step is over: the past begins, and everything is compared."""
@@ -243,6 +270,7 @@ class World:
     def check(self) -> None:
         """The whole against the model."""
         compare_server(self)
+        self.account.require_versions(self.env.cloud.admin.versions(BUCKET))
         compare_mounts(self, every=True)
 
     def adopt(self, scopes: Iterable[str], mount: str) -> None:
@@ -349,6 +377,7 @@ class World:
             if local is not None:
                 content = bytes(local.content) + data if append else data
                 local.changed = local.changed or content != bytes(local.content) or bool(data)
+                local.supply += len(data)
                 local.content[:] = content
                 self.model.upload(mount, path)
             elif stored is not None:
@@ -367,6 +396,7 @@ class World:
             local = self.model.mounts[mount].open.get(path)
             right = bytes(local.content) if local is not None else self.model.objects[path].body
             self._content(step, right)
+            self._supplied(step, mount, path, local)
         self.settle()
 
     def _content(self, step: Step, right: bytes) -> None:
@@ -394,6 +424,7 @@ class World:
     @staticmethod
     def _resize(local: Local, size: int) -> None:
         if size != len(local.content):
+            local.supply += max(0, size - len(local.content))
             local.content[:] = bytes(local.content[:size]).ljust(size, b"\0")
             local.changed = True
 
@@ -434,6 +465,7 @@ class World:
         if local is None:
             stored = self.model.objects.get(path, Object())
             local = seen.open[path] = Local(bytearray(stored.body), dict(stored.meta), suspect=suspect)
+            local.supply = delivered(self.last.records, path)
         local.suspect = local.suspect or suspect
         local.handles.add(name)
         return local
@@ -471,6 +503,7 @@ class World:
         if done and body:
             at = len(local.content) if handle.appends else offset
             data = body.encode()
+            local.supply += len(data) + max(0, at - len(local.content))
             if len(local.content) < at:
                 local.content += bytes(at - len(local.content))
             local.content[at : at + len(data)] = data
@@ -485,7 +518,9 @@ class World:
             found.must.add(errno.EBADF)
         step = {"read": f"@{name}", "offset": 0}
         if self._call(step, found, handle.mount, handle.user, []):
-            self._content(step, bytes(self._local(handle).content))
+            local = self._local(handle)
+            self._content(step, bytes(local.content))
+            self._supplied(step, handle.mount, handle.path, local)
         self.settle()
 
     def fsync(self, name: str) -> None:
@@ -825,17 +860,20 @@ class World:
             step["storage_class"] = storage_class
         self.perform(step)
         self.model.put(key, Object(body.encode(), content_type, dict(meta), storage_class))
+        self.account.put(key, len(body.encode()))
         self.settle()
 
     def delete(self, key: str) -> None:
         """Another client deletes."""
         self.perform({"delete": key})
         self.model.delete(key)
+        self.account.delete(key)
         self.settle()
 
     def versioning(self, state: str) -> None:
         """No mount sees any of it."""
         self.perform({"versioning": state})
+        self.account.versioning(state)
         self.settle()
 
     def advance(self, seconds: float) -> None:

@@ -128,6 +128,8 @@ class RecordExpect(FrozenModel):
     error_code: str | None = None
     client_ip: str | None = None
     user_agent: str | None = Field(None, description="How it begins.")
+    object_size: int | None = None
+    delta_data_size: int | None = None
 
 
 class Expect(FrozenModel):

@@ -56,7 +56,7 @@ def append_object(call: Call) -> Response:
                 acl=acl,
                 tags=tags,
             )
-            bucket.publish(version)
+            call.publish(bucket, version)
         else:
             version = _grow(call, bucket, old, position, body=body, crc=crc)
     answer = {
@@ -76,6 +76,7 @@ def _grow(call: Call, bucket: Bucket, old: Version, position: int, *, body: byte
     check_deletion(bucket, old, call.now)
     _check_position(position, old.size)
     if not body:
+        call.note_size(old, old)
         return old
     if old.size + len(body) > MAX_APPENDABLE_BYTES:
         raise OssError("EntityTooLarge", extras={"MaxSizeAllowed": str(MAX_APPENDABLE_BYTES)})
@@ -94,6 +95,7 @@ def _grow(call: Call, bucket: Bucket, old: Version, position: int, *, body: byte
         tags=old.tags,
     )
     bucket.supersede(old, version)
+    call.note_size(version, old)
     return version
 
 

@@ -18,7 +18,7 @@ from osscloud.errors import OssError
 from osscloud.faults import Fault
 from osscloud.message import Request, Response
 from osscloud.signing.verify import ANONYMOUS, Identity
-from osscloud.store import ENABLED, NULL_VERSION, Bucket, Store
+from osscloud.store import ENABLED, NULL_VERSION, Bucket, Store, Version
 
 __all__ = ["Call", "Grant", "Ids", "Operation", "Switches"]
 
@@ -107,10 +107,10 @@ class RoleAssumer(Protocol):
 class Call:
     """received: the request as it came; request: the same as a native client would have sent it. request_id: of the
     answer. headers: of `request`, lower-case names. params: decoded. now: whole seconds. scanned, returned: for the
-    log, set by listings. read_class: storage class of the content that was read, when that is not Standard, for the
-    cost. identity: anonymous until the request is authenticated. s3: what `received` addresses, when it speaks S3.
-    fault: the one that the request met. error: what it was refused with. concealed: an error that a website's page is
-    answered for; the log tells it."""
+    log, set by listings. object_size, delta_data_size: for the log, set by what reads and `publish`. read_class:
+    storage class of the content that was read, when that is not Standard, for the cost. identity: anonymous until the
+    request is authenticated. s3: what `received` addresses, when it speaks S3. fault: the one that the request met.
+    error: what it was refused with. concealed: an error that a website's page is answered for; the log tells it."""
 
     __slots__ = (
         "_bucket",
@@ -119,6 +119,7 @@ class Call:
         "bucket_name",
         "concealed",
         "config",
+        "delta_data_size",
         "error",
         "fault",
         "form_signer",
@@ -128,6 +129,7 @@ class Call:
         "key",
         "method",
         "now",
+        "object_size",
         "operation",
         "params",
         "read_class",
@@ -177,6 +179,8 @@ class Call:
         self.concealed: OssError | None = None
         self.scanned = 0
         self.returned = 0
+        self.object_size: int | None = None
+        self.delta_data_size: int | None = None
 
     @property
     def bucket(self) -> Bucket:
@@ -198,6 +202,16 @@ class Call:
         if bucket is None:
             raise OssError("NoSuchBucket", extras={"BucketName": name})
         return bucket
+
+    def publish(self, bucket: Bucket, version: Version) -> None:
+        """Makes a new version the newest of its key, and notes for the log what that changes."""
+        self.note_size(version, bucket.objects.get(version.key))
+        bucket.publish(version)
+
+    def note_size(self, new: Version, old: Version | None) -> None:
+        """For the log: a version that takes the place of another."""
+        self.object_size = new.size
+        self.delta_data_size = new.size - (0 if old is None else old.size)
 
     def sign_form(self, fields: Mapping[str, str]) -> Identity:
         """Who signed a PostObject form, ANONYMOUS when nobody did. fields: lower-case names. Raises OssError."""

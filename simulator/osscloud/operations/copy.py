@@ -121,7 +121,7 @@ def copy_object(call: Call) -> Response:
             tags=tags if replace_tags else old.tags,
             symlink_target=old.symlink_target,
         )
-        bucket.publish(version)
+        call.publish(bucket, version)
     headers = {
         "ETag": version.etag,
         "x-oss-hash-crc64ecma": str(version.crc64),

@@ -106,7 +106,10 @@ def _store_part(call: Call, number: int, content: Content, etag: str, crc: int) 
     part = Part(number, content, etag, crc, call.now)
     with call.store.lock:
         upload = _upload(call)
+        old = upload.parts.get(number)
         call.bucket.add_part(upload, part)
+    call.object_size = len(content)
+    call.delta_data_size = len(content) - (0 if old is None else len(old.content))
 
 
 def upload_part(call: Call) -> Response:

@@ -86,7 +86,7 @@ def publish(call: Call, version: Version, *, forbid_overwrite: bool) -> None:
         bucket = call.current_bucket()
         check_overwrite(call, bucket, forbidden=forbid_overwrite)
         version.version_id = call.ids.version_id(bucket)
-        bucket.publish(version)
+        call.publish(bucket, version)
 
 
 def get_object(call: Call) -> Response:
@@ -97,6 +97,7 @@ def get_object(call: Call) -> Response:
     with call.store.lock:
         version = find_version(bucket, call.key, params.get("versionId"), call.method)
         source = version if version.symlink_target is None else _follow(bucket, version)
+    call.object_size = source.size
     if version.type == "Symlink":
         answer = _head(bucket, version, source, max(version.modified, source.modified))
     else:
@@ -191,6 +192,7 @@ def _override(call: Call, answer: dict[str, str]) -> None:
 def get_object_meta(call: Call) -> Response:
     """HEAD /key?objectMeta: few headers, and of a symlink itself."""
     version = select(call)
+    call.object_size = version.size
     answer = {
         "ETag": version.etag,
         "Last-Modified": http_date(version.modified),
