@@ -14,9 +14,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from tests.quality.planting import BUGS, Bug, planted, replacing
 
+from osscloud.accesslog import AccessLog, LogRecord
 from osscloud.accounts import Accounts
 from osscloud.errors import OssError
 from osscloud.faults import FaultPlan
@@ -24,6 +26,7 @@ from osscloud.operations import copy as copying
 from osscloud.operations import delete as deleting
 from osscloud.operations import listing
 from osscloud.operations import object as objects
+from osscloud.operations.call import Call
 from osscloud.store import NULL_VERSION, UNVERSIONED, Bucket
 from osscluster.inode import Inode
 from osscluster.vfs import Vfs
@@ -55,6 +58,7 @@ _CONVERGE = "caches-converge"
 _5XX = "no-unasked-5xx"
 _LIVE = "mounts-live"
 _LEAKS = "nothing-leaks"
+_LOG = "log-explains-bytes"
 
 
 # --- when the server hears of it ---
@@ -590,9 +594,8 @@ def put_over_marker_stays_buried(original: Any, bucket: Bucket, key: str, versio
 
 @planted(
     "The object that is written under versioning takes the one below along.",
-    _KEPT,
+    _LOG,
     on=(Bucket, "publish"),
-    hard="only the newest version of a key is compared",
 )
 def version_id_lost(original: Any, bucket: Bucket, version: Any) -> None:
     if bucket.versioning != UNVERSIONED and not version.is_marker:
@@ -604,9 +607,8 @@ def version_id_lost(original: Any, bucket: Bucket, version: Any) -> None:
 
 @planted(
     "A suspended bucket keeps two null versions.",
-    _KEPT,
+    _LOG,
     on=(Bucket, "_take_out"),
-    hard="only the newest version of a key is compared",
 )
 def suspended_bucket_keeps_two_nulls(original: Any, bucket: Bucket, key: str, version_id: str) -> Any:
     newest = bucket.newest(key)
@@ -658,3 +660,69 @@ def ossfs_dies_of_a_rename(original: Any, namespace: Namespace, ctx: Any, old: s
     if namespace._m.files.find(old) is not None:
         raise namespace._m.client.end_process(old)
     original(namespace, ctx, old, new)
+
+
+# --- the log, and what only it can tell ---
+
+
+@planted("Copies are not in the access log.", _LOG, on=(AccessLog, "append"))
+def copies_are_not_logged(original: Any, log: AccessLog, record: LogRecord) -> None:
+    if record.operation != "CopyObject":
+        original(log, record)
+
+
+@planted("The access log tells the size that an object had before the request.", _LOG, on=(Call, "note_size"))
+def log_tells_the_size_before(original: Any, call: Call, new: Any, old: Any) -> None:
+    original(call, new if old is None else old, old)
+
+
+@planted("A refused upload is logged as if it had been done.", _LOG, on=(AccessLog, "append"))
+def refused_upload_is_logged_as_done(original: Any, log: AccessLog, record: LogRecord) -> None:
+    if record.operation == "PutObject" and record.http_status == 403:
+        record = replace(record, http_status=200, error_code="", ec="")
+    original(log, record)
+
+
+@planted("The access log counts half of the bytes that a GET brings.", _LOG, on=(AccessLog, "append"))
+def log_counts_half_of_a_read(original: Any, log: AccessLog, record: LogRecord) -> None:
+    if record.operation == "GetObject":
+        record = replace(record, bytes_out=record.bytes_out // 2)
+    original(log, record)
+
+
+@planted("A bucket keeps two versions of a key, whatever comes.", _LOG, on=(Bucket, "publish"))
+def third_version_is_dropped(original: Any, bucket: Bucket, version: Any) -> None:
+    original(bucket, version)
+    if version.older is not None and version.older.older is not None:
+        bucket.remove(version.key, version.older.older.version_id)
+
+
+@contextmanager
+def _remembering_content() -> Iterator[None]:
+    # By mount: an example must not know of the one before.
+    known: WeakKeyDictionary[ObjectClient, dict[tuple[str, str], bytes]] = WeakKeyDictionary()
+
+    def make(original: Any) -> Any:
+        def answer(entity: Entity, start: int, size: int) -> bytes | None:
+            kept = known.setdefault(entity._client, {})
+            place = entity.path, entity.headers.get("etag", "")
+            if not place[1] or entity.modified:
+                found: bytes | None = original(entity, start, size)
+                return found
+            if place not in kept:
+                original(entity, 0, entity.size)
+                kept[place] = os.pread(entity._local(), entity.size, 0)
+            return kept[place][start : start + size]
+
+        return answer
+
+    with replacing(Entity, "_answer", make)():
+        yield
+
+
+BUGS["content-stays-after-the-last-close"] = Bug(
+    "content-stays-after-the-last-close",
+    "What was read of a file is kept after its last close, and read again as long as the ETag is the same.",
+    (_LOG,),
+    (_remembering_content,),
+)
