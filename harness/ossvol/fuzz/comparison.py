@@ -17,7 +17,7 @@ from ossvol.fuzz.violation import violation
 if TYPE_CHECKING:
     from ossvol.fuzz.world import World
 
-__all__ = ["Bystander", "Onlooker", "compare_mounts", "compare_server", "expectation", "shape_of"]
+__all__ = ["Bystander", "Onlooker", "compare_mounts", "compare_server", "expectation", "is_hidden", "shape_of"]
 
 _KINDS = {stat.S_IFREG: "file", stat.S_IFDIR: "directory", stat.S_IFLNK: "symlink"}
 _HIDDEN = ".fuse_hidden"
@@ -74,7 +74,7 @@ def expectation(shape: Shape) -> dict[str, object]:
 def compare_server(world: World) -> None:
     """acknowledged-is-kept, nothing-before-flush, nothing-leaks, log-explains-bytes."""
     model, seen = world.model, world.census()
-    hidden = [key for key in seen if _is_hidden(key)]
+    hidden = [key for key in seen if is_hidden(key)]
     if hidden and not model.hidden_files():
         raise violation(
             "nothing-leaks", f"{hidden[0]} is left of a file that nobody has open", _head(hidden[0], absent=True)
@@ -82,7 +82,7 @@ def compare_server(world: World) -> None:
     view = world.judge
     for key in sorted(model.objects.keys() | seen.keys()):
         right, there = model.objects.get(key), seen.get(key)
-        if right == there or _is_hidden(key) or _alike(view, key, right, there):
+        if right == there or is_hidden(key) or _alike(view, key, right, there):
             continue
         early = right is None or any(
             key in one.open and (one.open[key].new or one.open[key].changed) for one in model.mounts.values()
@@ -98,7 +98,8 @@ def _sizes(seen: Mapping[str, Object]) -> dict[str, int]:
     return {key: len(one.body) for key, one in seen.items()}
 
 
-def _is_hidden(key: str) -> bool:
+def is_hidden(key: str) -> bool:
+    """Whether the object is that of an unlinked open file."""
     return key.rpartition("/")[2].startswith(_HIDDEN)
 
 

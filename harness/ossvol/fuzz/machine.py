@@ -8,6 +8,9 @@ what happens then is `World`'s business. One thread, Hypothesis's caller.
 from __future__ import annotations
 
 import sys
+from collections import Counter
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hypothesis import strategies as st
@@ -22,6 +25,7 @@ from hypothesis.stateful import (
     rule,
 )
 
+from ossvol.fuzz.model import Object
 from ossvol.fuzz.plan import Plan
 from ossvol.fuzz.violation import Violation, violation
 from ossvol.fuzz.world import MountPlan, World
@@ -47,7 +51,6 @@ MOUNT_OPTIONS = (
 _MOST_ENTRIES = 30
 _MOST_HANDLES = 6
 _DEEPEST = 3
-_MOST_MOUNTS = 4  # of one example: a new mount has no cache to be wrong about
 _MOUNTS = st.sampled_from(("one", "two"))
 _USERS = st.sampled_from(("root", "root", "app", "app", "other"))
 _NAMES = st.sampled_from(("a", "b", "c", "d.txt", "ä"))
@@ -56,9 +59,14 @@ _SIZES = st.sampled_from((0, 1, 3, 5, 20, 300))
 _OFFSETS = st.sampled_from((0, 0, 2, 5, 17))
 _MODES = st.sampled_from((0o644, 0o600, 0o666, 0o640, 0o755, 0o777, 0o700, 0o400, 0o070, 0o000))
 _OWNERS = st.sampled_from(((1000, 1001), (0, 0), (2000, 2001), (0, 1001)))
-_TYPES = st.sampled_from(
-    ("application/x-directory", "application/octet-stream", "text/plain", "text/html", "httpd/unix-directory")
+_TYPES_OF_DIRECTORIES = (
+    "application/x-directory",
+    "application/octet-stream",
+    "text/plain",
+    "text/html",
+    "httpd/unix-directory",
 )
+_TYPES = st.sampled_from(_TYPES_OF_DIRECTORIES)
 _METAS: st.SearchStrategy[dict[str, str]] = st.sampled_from(
     (
         {},
@@ -76,6 +84,19 @@ _DIRECTORY_METAS: st.SearchStrategy[dict[str, str]] = st.sampled_from(
         {"mode": "0"},
     )
 )
+
+_TREE: Mapping[str, Object] = MappingProxyType(
+    {
+        "a": Object(b"hello", meta={"mode": "33206", "uid": "1000", "gid": "1001"}),
+        "b": Object(b"0123456789", meta={"mode": "33188", "uid": "0", "gid": "0"}),
+        "c/": Object(content_type=_TYPES_OF_DIRECTORIES[0], meta={"mode": "16895", "uid": "1000", "gid": "1001"}),
+        "c/a": Object(b"x", meta={"mode": "33200", "uid": "0", "gid": "1001"}),
+        "c/b/": Object(content_type=_TYPES_OF_DIRECTORIES[0], meta={"mode": "16877", "uid": "1000", "gid": "1001"}),
+    }
+)
+_BEGINNINGS: Mapping[str, Mapping[str, Object]] = MappingProxyType({"nothing": {}, "tree": _TREE})
+_MOST: Mapping[str, int] = MappingProxyType({"versioning": 3, "link": 2, "setxattr": 2, "root": 1, "mount": 4})
+"""How often an example does what is refused whatever it is asked for, or takes what was built up away."""
 
 Id = int
 Ids = MultipleResults[Id]
@@ -104,7 +125,9 @@ class VolumeMachine(RuleBasedStateMachine):
         self._paths: dict[Id, str] = {}
         self._ids: dict[str, Id] = {}
         self.started = False
-        self._mounts = 0
+        self._done: Counter[str] = Counter()
+        self._plans: dict[str, MountPlan] | None = None
+        self._beginning: Mapping[str, Object] | None = None
 
     # --- ids ---
 
@@ -154,22 +177,51 @@ class VolumeMachine(RuleBasedStateMachine):
 
     # --- the frame ---
 
+    # What is there first is no step, and every example knows the ids of all of it: Hypothesis chooses which of the two
+    # rules comes first.
+
     @initialize(
         target=directories, one=st.integers(0, len(MOUNT_OPTIONS) - 1), two=st.integers(0, len(MOUNT_OPTIONS) - 1)
     )
-    def start(self, one: int, two: int) -> Id:
+    def start(self, one: int, two: int) -> Ids:
         """Two mounts with options of their own."""
         options = self.mount_options
-        plans = {
+        self._plans = {
             "one": MountPlan(options[one % len(options)]),
             "two": MountPlan(options[two % len(options)], self.plan.other_version),
         }
+        self._begin()
+        return multiple(*(self._known_first(path) for path in ("", "c", "c/b")))
+
+    @initialize(target=files, beginning=st.sampled_from(("nothing", *("tree",) * 7)))
+    def populate(self, beginning: str) -> Ids:
+        """What is done to files needs some, and many an example would never make one."""
+        self._beginning = _BEGINNINGS[beginning]
+        self._begin()
+        return multiple(*(self._known_first(path) for path in self._beginning if not path.endswith("/")))
+
+    def _known_first(self, path: str) -> Id:
+        identity = len(self._paths)
+        self._paths[identity] = path
+        self._ids[path] = identity
+        return identity
+
+    def _begin(self) -> None:
+        if self._plans is None or self._beginning is None:
+            return
         plan = self.plan
-        self.world = World(self.laboratory, plans, version=plan.version, fixed=plan.fixed, compare=plan.compare)
+        self.world = World(
+            self.laboratory,
+            self._plans,
+            version=plan.version,
+            fixed=plan.fixed,
+            compare=plan.compare,
+            objects=self._beginning,
+        )
         self.started = True
-        self._paths[0] = ""
-        self._ids[""] = 0
-        return 0
+
+    def _may(self, what: str) -> bool:
+        return self.started and self._done[what] < _MOST[what]
 
     def teardown(self) -> None:
         if not self.started:
@@ -245,26 +297,31 @@ class VolumeMachine(RuleBasedStateMachine):
         """Whether nothing (a kill, a remount) has closed it."""
         return handle in self.world.handles
 
+    @precondition(lambda self: self.started and self.world.handles)
     @rule(handle=handles, body=_BODIES, offset=_OFFSETS)
     def write_open(self, handle: str, body: str, offset: int) -> None:
         if self._open(handle):
             self.world.write_handle(handle, body, offset)
 
+    @precondition(lambda self: self.started and self.world.handles)
     @rule(handle=handles)
     def read_open(self, handle: str) -> None:
         if self._open(handle):
             self.world.read_handle(handle)
 
+    @precondition(lambda self: self.started and self.world.handles)
     @rule(handle=handles)
     def fsync(self, handle: str) -> None:
         if self._open(handle):
             self.world.fsync(handle)
 
+    @precondition(lambda self: self.started and self.world.handles)
     @rule(handle=handles, size=_SIZES)
     def truncate_open(self, handle: str, size: int) -> None:
         if self._open(handle):
             self.world.truncate_handle(handle, size)
 
+    @precondition(lambda self: self.started and self.world.handles)
     @rule(target=files, handle=consumes(handles))
     def close(self, handle: str) -> Id | Ids:
         if not self._open(handle):
@@ -305,8 +362,10 @@ class VolumeMachine(RuleBasedStateMachine):
         if old != new and not self.full(new) and self.world.rename(mount, user, old, new):
             self._moved(old, new)
 
+    @precondition(lambda self: self._may("link"))
     @rule(mount=_MOUNTS, user=_USERS, file=files, directory=directories, name=_NAMES)
     def link(self, mount: str, user: str, file: Id, directory: Id, name: str) -> None:
+        self._done["link"] += 1
         self.world.link(mount, user, self.path(file), self.below(directory, name))
 
     @rule(mount=_MOUNTS, user=_USERS, directory=directories, name=_NAMES, to=st.sampled_from(("a", "../b", "no")))
@@ -319,17 +378,27 @@ class VolumeMachine(RuleBasedStateMachine):
 
     # --- attributes ---
 
+    def _changeable(self, item: Id) -> bool:
+        """Nobody can change those of the mount point: trying once is enough."""
+        if self._paths[item]:
+            return True
+        self._done["root"] += 1
+        return self._done["root"] <= _MOST["root"]
+
     @rule(mount=_MOUNTS, user=_USERS, item=st.one_of(files, directories), mode=_MODES)
     def chmod(self, mount: str, user: str, item: Id, mode: int) -> None:
-        self.world.chmod(mount, user, self.path(item), mode)
+        if self._changeable(item):
+            self.world.chmod(mount, user, self.path(item), mode)
 
     @rule(mount=_MOUNTS, user=_USERS, item=st.one_of(files, directories), owner=_OWNERS)
     def chown(self, mount: str, user: str, item: Id, owner: tuple[int, int]) -> None:
-        self.world.chown(mount, user, self.path(item), *owner)
+        if self._changeable(item):
+            self.world.chown(mount, user, self.path(item), *owner)
 
     @rule(mount=_MOUNTS, user=_USERS, item=st.one_of(files, directories))
     def utime(self, mount: str, user: str, item: Id) -> None:
-        self.world.utime(mount, user, self.path(item), 1_500_000_000)
+        if self._changeable(item):
+            self.world.utime(mount, user, self.path(item), 1_500_000_000)
 
     @rule(mount=_MOUNTS, user=_USERS, item=st.one_of(files, directories))
     def lstat(self, mount: str, user: str, item: Id) -> None:
@@ -339,8 +408,10 @@ class VolumeMachine(RuleBasedStateMachine):
     def ls(self, mount: str, user: str, directory: Id) -> None:
         self.world.ls(mount, user, self.path(directory))
 
+    @precondition(lambda self: self._may("setxattr"))
     @rule(mount=_MOUNTS, user=_USERS, file=files)
     def setxattr(self, mount: str, user: str, file: Id) -> None:
+        self._done["setxattr"] += 1
         self.world.setxattr(mount, user, self.path(file))
 
     # --- another client ---
@@ -355,7 +426,7 @@ class VolumeMachine(RuleBasedStateMachine):
     )
     def put(self, directory: Id, name: str, body: str, meta: dict[str, str], storage_class: str) -> Id | Ids:
         path = self.below(directory, name)
-        if self.full(path) or path + "/" in self.world.model.objects or any(self.world.model.below(path)):
+        if self.full(path):
             return multiple()
         self.world.put(path, body, "application/octet-stream", meta, storage_class)
         return self.known(path)
@@ -370,7 +441,7 @@ class VolumeMachine(RuleBasedStateMachine):
     )
     def put_directory(self, directory: Id, name: str, body: str, content_type: str, meta: dict[str, str]) -> Id | Ids:
         path = self.below(directory, name)
-        if self.full(path) or path in self.world.model.objects:
+        if self.full(path):
             return multiple()
         self.world.put(path + "/", body, content_type, meta, "Standard")
         return self.known(path)
@@ -387,11 +458,13 @@ class VolumeMachine(RuleBasedStateMachine):
         if path and any(self.world.model.below(path)):
             self.world.delete(path + "/")
 
+    @precondition(lambda self: self._may("versioning"))
     @rule(state=st.sampled_from(("Enabled", "Suspended")))
     def versioning(self, state: str) -> None:
+        self._done["versioning"] += 1
         self.world.versioning(state)
 
-    @rule(seconds=st.sampled_from((0.5, 3.0, 8.0, 1000.0)))
+    @rule(seconds=st.sampled_from((0.5, 3.0, 8.0, 600.0, 1000.0)))
     def advance(self, seconds: float) -> None:
         self.world.advance(seconds)
 
@@ -401,23 +474,20 @@ class VolumeMachine(RuleBasedStateMachine):
 
     # --- mounts ---
 
-    def _may_mount(self) -> bool:
-        return self.started and self._mounts < _MOST_MOUNTS
-
-    @precondition(_may_mount)
+    @precondition(lambda self: self._may("mount"))
     @rule(mount=_MOUNTS, options=st.integers(0, len(MOUNT_OPTIONS) - 1))
     def remount(self, mount: str, options: int) -> None:
-        self._mounts += 1
+        self._done["mount"] += 1
         self.world.remount(mount, self.mount_options[options % len(self.mount_options)])
 
-    @precondition(_may_mount)
+    @precondition(lambda self: self._may("mount"))
     @rule(mount=_MOUNTS)
     def kill(self, mount: str) -> None:
-        self._mounts += 1
+        self._done["mount"] += 1
         self.world.kill(mount)
 
-    @precondition(_may_mount)
+    @precondition(lambda self: self._may("mount"))
     @rule()
     def rotate_key(self) -> None:
-        self._mounts += 2
+        self._done["mount"] += 2
         self.world.rotate_key()

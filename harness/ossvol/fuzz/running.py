@@ -17,9 +17,12 @@ from ossvol.fuzz.laboratory import Laboratory
 from ossvol.fuzz.machine import VolumeMachine
 from ossvol.fuzz.plan import Plan, Tally
 from ossvol.fuzz.properties import PROPERTIES
+from ossvol.fuzz.shrinking import Example, shrunk
 from ossvol.fuzz.violation import Violation
 
 __all__ = ["Failure", "FuzzResult", "run"]
+
+_GENERATE = (Phase.reuse, Phase.generate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,8 @@ def run(
     shrink: bool = True,
     progress: Callable[[int, int, float], None] | None = None,
 ) -> FuzzResult:
-    """Runs `machine` until a property breaks or about `max_steps` steps are done; a failure is shrunk.
+    """Runs `machine` until a property breaks or about `max_steps` steps are done; a failure is shrunk, by
+    Hypothesis where an application's own invariant is broken and by `shrinking` otherwise.
 
     via: an engine's name, or a whole plan. steps: of one example; examples: how many, instead of `max_steps`. The same
     seed gives the same steps on every machine. laboratory: one to use again; it stays open. progress: told of examples,
@@ -97,27 +101,28 @@ def run(
     inherited = {"laboratory": mine, "plan": plan, "tally": result.tally}
     made: type[VolumeMachine] = type(machine.__name__, (machine,), inherited)
     hypothesis.seed(seed)(made)
-    phases = [Phase.reuse, Phase.generate] + ([Phase.shrink] if shrink else [])
     settings = hypothesis.settings(
         max_examples=examples or max(1, -(-max_steps // steps)),
         stateful_step_count=steps,
         database=database,
         deadline=None,
-        phases=phases,
+        phases=_GENERATE,
         report_multiple_bugs=False,
         print_blob=False,
         verbosity=Verbosity.quiet,
         suppress_health_check=list(HealthCheck),
     )
     try:
-        run_state_machine_as_test(made, settings=settings)
-    except Violation as broken:
-        result.failures.append(_failure(broken, plan, seed))
-    except Flaky as shaky:
-        # With real mounts what was found may not show again; it was found all the same.
-        once = _found(shaky)
-        once.text += " (once; the same steps did not show it again)"
-        result.failures.append(_failure(once, plan, seed))
+        broken = _broken(made, settings)
+        if broken is not None and shrink and not broken.once:
+            # Where only the machine can judge, or the same calls do not show it, Hypothesis has to do it.
+            broken = _smaller(broken, mine, result.tally) or _broken(
+                made, hypothesis.settings(settings, phases=(*_GENERATE, Phase.shrink))
+            )
+        if broken is not None:
+            given, shown = dict(broken.given), tuple(dict(step) for step in broken.steps)
+            fixed = plan.fixed and not plan.ossfs
+            result.failures.append(Failure(broken.property, broken.text, seed, given, shown, plan.version, fixed))
     finally:
         result.seconds = time.perf_counter() - started
         if laboratory is None:
@@ -125,9 +130,18 @@ def run(
     return result
 
 
-def _failure(broken: Violation, plan: Plan, seed: int) -> Failure:
-    given, steps = dict(broken.given), tuple(dict(step) for step in broken.steps)
-    return Failure(broken.property, broken.text, seed, given, steps, plan.version, plan.fixed and not plan.ossfs)
+def _broken(machine: type[VolumeMachine], settings: hypothesis.settings) -> Violation | None:
+    try:
+        run_state_machine_as_test(machine, settings=settings)
+    except Violation as broken:
+        return broken
+    except Flaky as shaky:
+        # With real mounts what was found may not show again; it was found all the same.
+        once = _found(shaky)
+        once.text += " (once; the same steps did not show it again)"
+        once.once = True
+        return once
+    return None
 
 
 def _found(shaky: Flaky) -> Violation:
@@ -136,3 +150,14 @@ def _found(shaky: Flaky) -> Violation:
         if isinstance(inside, Violation):
             return inside
     raise shaky
+
+
+def _smaller(broken: Violation, laboratory: Laboratory, tally: Tally) -> Violation | None:
+    """None for what only the machine can judge, and for what does not happen again."""
+    if broken.world is None or broken.property == "application-invariant":
+        return None
+
+    def spent(steps: int) -> None:
+        tally.steps += steps
+
+    return shrunk(laboratory, Example.of(broken.world), broken, spent=spent)

@@ -8,16 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ossvol.fuzz.properties import PROPERTIES
+
+if TYPE_CHECKING:
+    from ossvol.fuzz.world import World
 
 __all__ = ["Violation", "violation"]
 
 
 class Violation(AssertionError):
     """property: its name in `PROPERTIES`. step: a step of the scenario language whose expectation says what is right;
-    None where no step can show it. given, steps: the scenario that led here, once the example has ended."""
+    None where no step can show it. given, steps: the scenario that led here, once the example has ended, and
+    world: where. once: the same steps did not show it again."""
 
     property = ""
 
@@ -27,6 +31,8 @@ class Violation(AssertionError):
         self.step = step
         self.given: Mapping[str, Any] = {}
         self.steps: Sequence[Mapping[str, Any]] = ()
+        self.world: World | None = None
+        self.once = False
 
 
 @cache

@@ -13,12 +13,14 @@ import stat
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from osscluster.volume import Syscalls, errno_name
 from ossvol.actions import observe
 from ossvol.fuzz.accounting import Account, delivered
-from ossvol.fuzz.comparison import Bystander, Onlooker, compare_mounts, compare_server, expectation, shape_of
+from ossvol.fuzz.calls import Calls, recorded
+from ossvol.fuzz.comparison import Bystander, Onlooker, compare_mounts, compare_server, expectation, is_hidden, shape_of
 from ossvol.fuzz.model import Local, Model, Object, Shape, View, parents
 from ossvol.fuzz.rights import USERS, refusals
 from ossvol.fuzz.violation import Violation, violation
@@ -79,9 +81,12 @@ class _Reasons:
 
 class World:
     """laboratory: where it all runs; plans: mounts by name; version: the release of those that name none; fixed:
-    without its defects. compare: whether the whole is compared after each step; it is after the last one in any case.
+    without its defects. objects: what is in the bucket first, by key. compare: whether the whole is compared after each
+    step; it is after the last one in any case.
 
     Raises Violation from every method."""
+
+    ON_HANDLES = frozenset(("write_handle", "read_handle", "fsync", "truncate_handle", "close"))
 
     def __init__(
         self,
@@ -91,8 +96,11 @@ class World:
         version: str,
         fixed: bool = True,
         compare: bool = True,
+        objects: Mapping[str, Object] = MappingProxyType({}),
     ) -> None:
         self.laboratory = laboratory
+        self.plans, self.objects = plans, objects
+        self.asked = Calls()
         self.version, self.fixed = version, fixed
         self.compare = compare
         self.model = Model()
@@ -114,12 +122,18 @@ class World:
                 if user.uid
             },
         }
+        if objects:
+            self.given["objects"] = [_given(key, one) for key, one in objects.items()]
         self.env = laboratory.begin(self.given, version=version, fixed=fixed)
         self._now = self.env.cloud.clock.now()
+        self.model.objects.update(objects)
+        self.model.advance(self._now)
         for name, plan in plans.items():
             self.model.mount(name, self._view(plan))
         self.judge = View.of("", version, fixed=fixed)
         self.account = Account(BUCKET, self.env.cloud.access_log)
+        for key, one in objects.items():
+            self.account.put(key, len(one.body))
         self.verb = ""
         self._closed: dict[tuple[str, str], int] = {}
 
@@ -275,7 +289,7 @@ class World:
 
     def adopt(self, scopes: Iterable[str], mount: str) -> None:
         """Takes the server's word for the names in `scopes` and everything below them."""
-        there = self.census()
+        there = {key: found for key, found in self.census().items() if not is_hidden(key)}
         objects = self.model.objects
         for scope in scopes:
             keys = [key for key in {**objects, **there} if key in (scope, scope + "/") or key.startswith(scope + "/")]
@@ -359,6 +373,7 @@ class World:
 
     # --- content by path ---
 
+    @recorded
     def write(self, mount: str, user: str, path: str, body: str, *, append: bool = False) -> None:
         """As the shell's `>` and `>>`."""
         found, shape = self._creating(mount, user, path)
@@ -388,6 +403,7 @@ class World:
                 self.model.put(path, Object(data, meta=meta), by=mount)
         self.settle(mount if done else "", [path])
 
+    @recorded
     def read(self, mount: str, user: str, path: str) -> None:
         """Open, read to the end, close."""
         found, _ = self._file(mount, user, path, "read")
@@ -404,6 +420,7 @@ class World:
             text = f"{_text(step)}: {(self.last.body or b'')[:60]!r}, not {right[:60]!r}"
             raise violation("content-is-right", text, self._again(step, {"body": right.decode("latin-1")}))
 
+    @recorded
     def truncate(self, mount: str, user: str, path: str, size: int) -> None:
         """truncate(2)."""
         found, _ = self._file(mount, user, path, "truncate")
@@ -430,6 +447,7 @@ class World:
 
     # --- open files ---
 
+    @recorded
     def open(self, mount: str, user: str, path: str, flags: str) -> str:
         """Opens; the handle's name, "" when there is none."""
         creates = flags[0] in "wax"
@@ -489,11 +507,12 @@ class World:
         local = self._local(handle)
         return _Reasons(judged=not local.suspect)
 
+    @recorded
     def write_handle(self, name: str, body: str, offset: int) -> None:
         """pwrite(2); a handle that appends writes at the end."""
         handle = self.handles[name]
         found = self._of_handle(handle)
-        if not handle.writes:
+        if not handle.writes and body:
             found.must.add(errno.EBADF)
         step: Step = {"write": f"@{name}", "body": body}
         if not handle.appends:
@@ -510,6 +529,7 @@ class World:
             local.changed = True
         self.settle(handle.mount if done else "", [handle.path])
 
+    @recorded
     def read_handle(self, name: str) -> None:
         """pread(2) from the beginning to the end."""
         handle = self.handles[name]
@@ -523,6 +543,7 @@ class World:
             self._supplied(step, handle.mount, handle.path, local)
         self.settle()
 
+    @recorded
     def fsync(self, name: str) -> None:
         """The server has what was written, once this returns."""
         handle = self.handles[name]
@@ -533,6 +554,7 @@ class World:
             self.model.upload(handle.mount, handle.path)
         self.settle(handle.mount if done else "", [handle.path])
 
+    @recorded
     def truncate_handle(self, name: str, size: int) -> None:
         """ftruncate(2), which ossfs knows by the path only."""
         handle = self.handles[name]
@@ -550,6 +572,7 @@ class World:
             self._resize(local, size)
         self.settle(handle.mount if done else "", [handle.path])
 
+    @recorded
     def close(self, name: str) -> None:
         """close(2): uploads, and says so when it can't."""
         handle = self.handles[name]
@@ -599,6 +622,7 @@ class World:
 
     # --- names ---
 
+    @recorded
     def mkdir(self, mount: str, user: str, path: str) -> None:
         """Mode 0755 after the umask."""
         found, shape = self._reasons(mount, user, path, "mkdir"), self.model.current(mount, path)
@@ -610,6 +634,7 @@ class World:
             self.model.put(path + "/", Object(b"", _DIRECTORY, meta), by=mount)
         self.settle(mount if done else "", [path])
 
+    @recorded
     def rmdir(self, mount: str, user: str, path: str) -> None:
         """Only what is empty on the server goes."""
         found, shape = self._reasons(mount, user, path, "rmdir"), self.model.current(mount, path)
@@ -633,6 +658,7 @@ class World:
             for one, local in seen.open.items()
         )
 
+    @recorded
     def unlink(self, mount: str, user: str, path: str) -> None:
         """An open file lives on under a hidden name."""
         found, shape = self._reasons(mount, user, path, "unlink"), self.model.current(mount, path)
@@ -646,6 +672,7 @@ class World:
             self.model.delete(path, by=mount)
         self.settle(mount if done else "", [path])
 
+    @recorded
     def rename(self, mount: str, user: str, old: str, new: str) -> bool:
         """True when the name has moved."""
         model = self.model
@@ -680,6 +707,8 @@ class World:
             self._moved(mount, old, new, shape)
         elif done is None and not self.last.errno:
             self._moved_somehow(mount, old, new)
+        elif done is None and new in self.model.mounts[mount].open and new not in self.model.objects:
+            self._hide(mount, new)  # what is open under the new name gives way before anything else happens
         self.settle(mount if done else "", [old, new], deep=True)
         return done is not False and not self.last.errno
 
@@ -726,6 +755,7 @@ class World:
         for key, one in made.items():
             model.put(key, one, by=mount)
 
+    @recorded
     def link(self, mount: str, user: str, old: str, new: str) -> None:
         """Never works."""
         refusal = getattr(errno, self.model.mounts[mount].view.release.link_refusal.value)
@@ -733,6 +763,7 @@ class World:
         self._call({"link": old, "to": new, "in": mount, "as": user}, found, mount, user, [])
         self.settle()
 
+    @recorded
     def symlink(self, mount: str, user: str, path: str, target: str) -> None:
         """The object's content is the target."""
         found = self._reasons(mount, user, path, "symlink")
@@ -744,6 +775,7 @@ class World:
             self.model.put(path, Object(target.encode(), meta=meta), by=mount)
         self.settle(mount if done else "", [path])
 
+    @recorded
     def readlink(self, mount: str, user: str, path: str) -> None:
         """EINVAL for what is no link."""
         found, shape = self._reasons(mount, user, path, "readlink"), self.model.current(mount, path)
@@ -760,16 +792,19 @@ class World:
 
     # --- attributes ---
 
+    @recorded
     def chmod(self, mount: str, user: str, path: str, mode: int) -> None:
         """Permission bits only."""
         step = {"chmod": path, "mode": f"{mode:04o}", "in": mount, "as": user}
         self._change(mount, user, path, step, call="chmod", change=lambda kind: {"mode": str(kind | mode)})
 
+    @recorded
     def chown(self, mount: str, user: str, path: str, uid: int, gid: int) -> None:
         """Any owner may give a file away."""
         step = {"chown": path, "uid": uid, "gid": gid, "in": mount, "as": user}
         self._change(mount, user, path, step, call="chown", change=lambda kind: {"uid": str(uid), "gid": str(gid)})
 
+    @recorded
     def utime(self, mount: str, user: str, path: str, mtime: int) -> None:
         """Times are not compared, but nothing else may change."""
         step = {"utime": path, "mtime": mtime, "in": mount, "as": user}
@@ -802,6 +837,7 @@ class World:
                 model.put(path, Object(stored.body, meta={**stored.meta, **change(stat.S_IFREG)}), by=mount)
         self.settle(mount if done else "", [path])
 
+    @recorded
     def setxattr(self, mount: str, user: str, path: str) -> None:
         """Without use_xattr nobody can."""
         found = _Reasons({errno.ENOTSUP}, {errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENOTDIR})
@@ -811,6 +847,7 @@ class World:
 
     # --- looking, as anybody ---
 
+    @recorded
     def lstat(self, mount: str, user: str, path: str) -> None:
         """What a user sees of a name."""
         model, now = self.model, self.now()
@@ -830,6 +867,7 @@ class World:
                 raise violation("names-are-found", text, self._again(step, expectation(allowed[0])))
         self.settle()
 
+    @recorded
     def ls(self, mount: str, user: str, path: str) -> None:
         """What a user sees in a directory."""
         found, shape = self._reasons(mount, user, path, "list"), self.model.current(mount, path)
@@ -849,8 +887,12 @@ class World:
 
     # --- the server, and time ---
 
+    @recorded
     def put(self, key: str, body: str, content_type: str, meta: Mapping[str, str], storage_class: str) -> None:
-        """Another client uploads."""
+        """Another client uploads, but no object whose name is a directory's already, nor the other way round."""
+        model, name = self.model, key.rstrip("/")
+        if (name if name != key else name + "/") in model.objects or (name == key and any(model.below(name))):
+            return
         if self.laboratory.via == "kernel" and storage_class not in _READABLE:
             storage_class = "IA"  # a refused read is tried again, after seconds of real time
         step: Step = {"put": key, "body": body, "content_type": content_type}
@@ -863,6 +905,7 @@ class World:
         self.account.put(key, len(body.encode()))
         self.settle()
 
+    @recorded
     def delete(self, key: str) -> None:
         """Another client deletes."""
         self.perform({"delete": key})
@@ -870,12 +913,14 @@ class World:
         self.account.delete(key)
         self.settle()
 
+    @recorded
     def versioning(self, state: str) -> None:
         """No mount sees any of it."""
         self.perform({"versioning": state})
         self.account.versioning(state)
         self.settle()
 
+    @recorded
     def advance(self, seconds: float) -> None:
         """Time passes for the cloud and every mount; a real ossfs keeps the machine's."""
         if self.laboratory.ossfs:
@@ -883,6 +928,7 @@ class World:
         self.perform({"advance": seconds})
         self.settle()
 
+    @recorded
     def refused_write(self, mount: str, path: str, body: str, status: int) -> None:
         """The next upload of a name meets an error: 403 is told at once and changes nothing, 503 is tried again."""
         found, shape = self._creating(mount, "root", path)
@@ -909,6 +955,7 @@ class World:
 
     # --- mounts ---
 
+    @recorded
     def remount(self, mount: str, options: str) -> None:
         """Other options, after every file is closed."""
         self.close_all(mount)
@@ -922,6 +969,7 @@ class World:
         self.model.mount(mount, View.of(options, self.env.pick(mount).spec.version, fixed=self.fixed))
         self.settle()
 
+    @recorded
     def kill(self, mount: str) -> None:
         """The mount's process dies; it is unmounted and mounted again. What was not flushed is lost."""
         seen = self.model.mounts[mount]
@@ -937,6 +985,7 @@ class World:
         options = self._plain_options(mount)
         self._mounted(mount, {"mount": {"options": self.options(options)}, "in": mount}, options)
 
+    @recorded
     def rotate_key(self) -> None:
         """Mounts keep the key that they began with: they are refused from then on, until they are mounted anew."""
         for mount in self.model.mounts:
@@ -964,8 +1013,13 @@ class World:
 
     def lead_to(self, failure: Violation) -> None:
         """Gives a violation the steps that led to it, the last one with the expectation that it breaks."""
-        failure.given = self.given
+        failure.world, failure.given = self, self.given
         failure.steps = (*self.trace, *([dict(failure.step)] if failure.step is not None else []))
+
+
+def _given(key: str, one: Object) -> Step:
+    told: Step = {"key": key, "body": one.body.decode(), "content_type": one.content_type}
+    return {**told, "meta": dict(one.meta)} if one.meta else told
 
 
 def _name(code: int) -> str:

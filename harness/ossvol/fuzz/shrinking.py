@@ -1,0 +1,167 @@
+"""A failure made small: its calls are asked again of a new `World` without some of them, then with simpler arguments.
+
+The model judges each attempt, so whatever is left breaks the same property for a reason of its own. Hypothesis shrinks
+the choices that led to the calls, and one choice fewer moves the meaning of those behind it: for an example of a few
+dozen calls that takes it minutes, and stops half-way. One thread, the runner's.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from ossvol.fuzz.calls import Call
+from ossvol.fuzz.model import Object
+from ossvol.fuzz.violation import Violation, violation
+from ossvol.fuzz.world import MountPlan, World
+
+if TYPE_CHECKING:
+    from ossvol.fuzz.laboratory import Laboratory
+
+__all__ = ["Example", "replay", "shrunk"]
+
+_PLAIN = "-o allow_other"
+_SIMPLER: Mapping[str, tuple[Any, ...]] = MappingProxyType(
+    {
+        "mount": ("one",),
+        "user": ("root",),
+        "body": ("", "x"),
+        "offset": (0,),
+        "append": (False,),
+        "content_type": ("application/octet-stream",),
+        "meta": ({},),
+        "storage_class": ("Standard",),
+        "options": (_PLAIN,),
+        "seconds": (1000.0,),
+        "mode": (0o644,),
+    }
+)
+"""Parameter to what is simpler than any other argument, the simplest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """What a world was made of and asked for."""
+
+    plans: Mapping[str, MountPlan]
+    objects: Mapping[str, Object]
+    calls: Sequence[Call]
+    version: str
+    fixed: bool
+    compare: bool = True
+
+    @classmethod
+    def of(cls, world: World) -> Example:
+        return cls(world.plans, world.objects, world.asked.made, world.version, world.fixed, world.compare)
+
+
+def replay(laboratory: Laboratory, example: Example) -> tuple[World, Violation | None]:
+    """The example once more, to its end or its first violation."""
+    world = World(
+        laboratory,
+        example.plans,
+        version=example.version,
+        fixed=example.fixed,
+        compare=example.compare,
+        objects=example.objects,
+    )
+    broken: Violation | None = None
+    try:
+        _ask(world, example.calls)
+        world.finish()
+    except Violation as found:
+        broken = found
+    left = laboratory.end()
+    if left and broken is None:
+        broken = violation("nothing-leaks", ", ".join(left))
+    if broken is not None:
+        world.lead_to(broken)
+    return world, broken
+
+
+def _ask(world: World, calls: Sequence[Call]) -> None:
+    """Handles have the names that this world gives them; a call on one that was never opened here is left out."""
+    handles: dict[str, str] = {}
+    for call in calls:
+        arguments = call.arguments
+        if call.name in World.ON_HANDLES:
+            handle = handles.get(arguments[0], "")
+            if handle not in world.handles:
+                continue
+            arguments = (handle, *arguments[1:])
+        answer = getattr(world, call.name)(*arguments, **call.named)
+        if call.name == "open" and answer and call.answer:
+            handles[call.answer] = answer
+
+
+def shrunk(
+    laboratory: Laboratory, example: Example, broken: Violation, *, spent: Callable[[int], None]
+) -> Violation | None:
+    """What the smallest example found shows that breaks the same property; None when the example itself does not break
+    it again. spent: told of the steps of each attempt."""
+    best: Violation | None = None
+
+    def breaks(attempt: Example) -> bool:
+        nonlocal best
+        world, found = replay(laboratory, attempt)
+        spent(world.steps)
+        if found is None or found.property != broken.property:
+            return False
+        best = found
+        return True
+
+    if not breaks(example):
+        return None
+    example = _fewer_calls(example, breaks)
+    example = _simpler_surroundings(example, breaks)
+    example = _simpler_arguments(example, breaks)
+    _fewer_calls(example, breaks)
+    return best
+
+
+def _fewer_calls(example: Example, breaks: Callable[[Example], bool]) -> Example:
+    """Pieces are left out from the end, ever smaller ones; then one by one, until none can be spared."""
+    size = max(1, len(example.calls) // 2)
+    while size:
+        before, end = len(example.calls), len(example.calls)
+        while end > 0:
+            start = max(0, end - size)
+            attempt = replace(example, calls=[*example.calls[:start], *example.calls[end:]])
+            if breaks(attempt):
+                example = attempt
+            end = start
+        if size > 1 or len(example.calls) == before:
+            size //= 2
+    return example
+
+
+def _simpler_surroundings(example: Example, breaks: Callable[[Example], bool]) -> Example:
+    for key in reversed(tuple(example.objects)):
+        attempt = replace(example, objects={one: found for one, found in example.objects.items() if one != key})
+        example = attempt if breaks(attempt) else example
+    for name, plan in example.plans.items():
+        attempt = replace(example, plans={**example.plans, name: replace(plan, options=_PLAIN)})
+        if plan.options != _PLAIN and breaks(attempt):
+            example = attempt
+    return example
+
+
+def _simpler_arguments(example: Example, breaks: Callable[[Example], bool]) -> Example:
+    for index in range(len(example.calls)):
+        signature = inspect.signature(getattr(World, example.calls[index].name))
+        for parameter in signature.parameters:
+            for simple in _SIMPLER.get(parameter, ()):
+                call = example.calls[index]
+                bound = signature.bind(None, *call.arguments, **call.named)
+                if bound.arguments.get(parameter, simple) == simple:
+                    break
+                bound.arguments[parameter] = simple
+                other = replace(call, arguments=bound.args[1:], named=bound.kwargs)
+                attempt = replace(example, calls=[*example.calls[:index], other, *example.calls[index + 1 :]])
+                if breaks(attempt):
+                    example = attempt
+                    break
+    return example
