@@ -13,6 +13,7 @@ from hypothesis.database import ExampleDatabase
 from hypothesis.errors import Flaky
 from hypothesis.stateful import run_state_machine_as_test
 
+from ossvol.fuzz.drawing import BACKEND
 from ossvol.fuzz.laboratory import Laboratory
 from ossvol.fuzz.machine import VolumeMachine
 from ossvol.fuzz.plan import Plan, Tally
@@ -108,6 +109,7 @@ def run(
         deadline=None,
         phases=_GENERATE,
         report_multiple_bugs=False,
+        backend=BACKEND,
         print_blob=False,
         verbosity=Verbosity.quiet,
         suppress_health_check=list(HealthCheck),
