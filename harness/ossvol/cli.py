@@ -189,6 +189,7 @@ def fuzz(
     steps: Annotated[int, typer.Option(min=0, metavar="N", help="Steps of an example; 0: the profile's.")] = 0,
     seed: Annotated[int, typer.Option(min=0, metavar="S", help="The same seed, the same steps.")] = 0,
     shard: Annotated[str, typer.Option(metavar="I/N", help="Only the I-th of N parts.")] = "",
+    jobs: Annotated[int, typer.Option(min=1, metavar="N", help="Processes that do it; the steps are the same.")] = 1,
     save: Annotated[Path | None, typer.Option(metavar="DIR", help="Write a failure as a scenario file.")] = None,
     database: Annotated[
         str, typer.Option(metavar="DIR|redis://...", help="Where Hypothesis keeps what it has found.")
@@ -213,6 +214,7 @@ def fuzz(
             shard=shard,
             save=save,
             database=database,
+            jobs=jobs,
         )
         print(report.as_json() if json else report.as_text())
     raise typer.Exit(report.exit_code())

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import json as json_module
 import os
 import shlex
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -116,12 +119,13 @@ def fuzz(
     shard: str,
     save: Path | None,
     database: str,
+    jobs: int = 1,
 ) -> Report:
     """Raises UsageError, EnvironmentMissing before anything has run."""
     _need_extra()
     from ossfuse import profile as releases
+    from ossvol.fuzz.parts import Work, parts_of, run_parts
     from ossvol.fuzz.plan import PROFILES, Plan
-    from ossvol.fuzz.running import run
     from ossvol.run_command import choose_via
     from ossvol.runner import version_of_binary
 
@@ -139,11 +143,17 @@ def fuzz(
     plan = Plan(engine, str(Path(ossfs).resolve()) if ossfs else "", version, fixed=not ossfs)
     many, long = PROFILES[profile]
     many, long = examples or many, steps or long
-    index, parts = parse_shard(shard)
-    many = max(1, many * (index + 1) // parts - many * index // parts)
-    result = run(
-        plan, seed * parts + index, steps=long, examples=many, database=open_database(database), progress=_progress()
-    )
+    parts = parts_of(seed, many)
+    index, shards = parse_shard(shard)
+    if index >= len(parts):
+        raise UsageError(f"--shard {shard}: {many} examples are {len(parts)} parts, there is nothing for this one")
+    open_database(database)
+    work = Work(plan, long, functools.partial(open_database, database))
+    started = time.perf_counter()
+    result = run_parts(work, parts[index::shards], jobs=jobs, progress=_progress(started))
+    result.seed, result.seconds = seed, time.perf_counter() - started
+    failed = [part.number for part in parts for failure in result.failures if failure.seed == part.seed]
+    shard = f"{failed[0] + 1}/{len(parts)}" if failed else shard
     words = ["ossvol", "fuzz", "--via", engine, "--profile", profile, "--seed", str(seed)]
     words += ["--ossfs", ossfs] if ossfs else ["--ossfs-version", version]
     words += ["--examples", str(examples)] if examples else []
@@ -194,13 +204,14 @@ def open_database(text: str) -> Any:
     return DirectoryBasedExampleDatabase(text)
 
 
-def _progress() -> Any:
+def _progress(started: float) -> Callable[[int, int], None] | None:
     from ossvol.config import in_ci
 
     if not sys.stderr.isatty() or in_ci():
         return None
 
-    def show(examples: int, steps: int, seconds: float) -> None:
+    def show(examples: int, steps: int) -> None:
+        seconds = time.perf_counter() - started
         rate = steps / seconds if seconds else 0.0
         print(f"\r{examples} examples, {steps} steps, {rate:.0f} a second ", end="", file=sys.stderr, flush=True)
 

@@ -66,7 +66,7 @@ class DirectEngine:
         self.run = leftovers.Run.current(Path(state_dir) if state_dir else None)
         self.clock = VirtualClock()
         self.rng = random.Random(0)
-        self.cloud = Cloud.here(clock=self.clock, rng=self.rng)
+        self.cloud = Cloud.here(clock=self.clock, rng=random.Random(0))
         self.transport = InProcessTransport(self.cloud.service, self.cloud.endpoint, self.clock)
         self.spool = _memory_spool()
         self.pids = itertools.count(_FIRST_PID)

@@ -21,6 +21,9 @@ class EnvironmentMissing(ClusterError):
         self.reason = reason
         self.remedy = remedy
 
+    def __reduce__(self) -> tuple[type[EnvironmentMissing], tuple[str, str]]:
+        return type(self), (self.reason, self.remedy)
+
 
 class CallTimeout(ClusterError):
     """A system call of a container did not come back in time; the container has been killed. The message names the

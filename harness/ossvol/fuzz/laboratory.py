@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from osscluster.direct import DirectEngine
 from osscluster.engine import make_engine
 from osscluster.mounttable import mounts
 from ossvol.environment import Environment
@@ -19,7 +20,6 @@ from ossvol.scenario.model import Given
 
 if TYPE_CHECKING:
     from osscloud.service import OssService
-    from osscluster.direct import DirectEngine
     from osscluster.kernel import KernelEngine
 
 __all__ = ["Census", "Laboratory"]
@@ -74,6 +74,9 @@ class Laboratory:
         self.end()
         self._descriptors = _descriptors()
         self.engine.cloud.service.faults.clear()
+        if isinstance(self.engine, DirectEngine):
+            # How long a mount waits before another attempt must not depend on the examples before.
+            self.engine.rng.seed(0)
         self.environment = Environment(self.engine, Given.model_validate(given), version, fixed=fixed)
         self.environment.mount_all()
         return self.environment

@@ -55,6 +55,16 @@ class Tally:
         if self.told is not None:
             self.told(self)
 
+    def merge(self, other: Tally) -> None:
+        """What another run has counted."""
+        self.examples += other.examples
+        self.steps += other.steps
+        self.judged += other.judged
+        self.aimed += other.aimed
+        self.live += other.live
+        self.verbs += other.verbs
+        self.cells += other.cells
+
     @property
     def live_share(self) -> float:
         """Of 1."""
