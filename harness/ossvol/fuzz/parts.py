@@ -8,7 +8,6 @@ thread; a process has a laboratory of its own and shares nothing.
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -29,7 +28,7 @@ EXAMPLES = 20
 """Of a part. A failure is repeated with its part alone, so parts are small."""
 
 _SEEDS = 1_000_003  # apart, so that parts of neighbouring seeds differ
-_PATIENCE = 20.0  # seconds for a process to unmount what it has mounted
+_PATIENCE = 60.0  # seconds for an example to end, and for what it has mounted to be unmounted
 
 Progress = Callable[[int, int], None]
 
@@ -151,14 +150,9 @@ def _processes(work: Work, jobs: int) -> Iterator[list[Connection]]:
             started.append(process)
             connections.append(mine)
         yield connections
+    finally:
         for connection in connections:
             connection.close()
-    except BaseException:
-        for process in started:
-            if process.is_alive() and process.pid is not None:
-                os.kill(process.pid, signal.SIGINT)
-        raise
-    finally:
         for process in started:
             process.join(_PATIENCE)
             if process.is_alive():
@@ -166,15 +160,27 @@ def _processes(work: Work, jobs: int) -> Iterator[list[Connection]]:
                 process.join()
 
 
+class _Over(BaseException):
+    """Nobody wants the result any more. Hypothesis lets what is no Exception through."""
+
+
 def _serve(connection: Connection, work: Work) -> None:
-    """A process: parts in, results out, until the other side has closed."""
+    """A process: parts in, results out, until the other side has closed, by which it is told of an interrupt too: it
+    ends with an example then, and not in the middle of a call."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def tell(examples: int, steps: int) -> None:
+        try:
+            connection.send((examples, steps))
+        except BrokenPipeError:
+            raise _Over from None
+
     try:
         database = work.database() if work.database is not None else None
         with Laboratory(work.plan.via, ossfs=work.plan.ossfs) as laboratory:
             while True:
-                part = connection.recv()
-                connection.send(_run(work, part, laboratory, database, lambda *done: connection.send(done)))
-    except (EOFError, BrokenPipeError, KeyboardInterrupt):
-        return  # the run is over; the laboratory has been closed
+                connection.send(_run(work, connection.recv(), laboratory, database, tell))
+    except (EOFError, BrokenPipeError, _Over):
+        return  # the laboratory has been closed
     except (ClusterError, MountFailed, OSError) as error:
         connection.send(error)  # the process that asked tells it
