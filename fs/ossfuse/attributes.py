@@ -279,7 +279,7 @@ class AttributeRules:
         return profile.directory_mode_missing if slash else profile.file_mode_missing
 
     def _checked_anyway(self, size: int) -> bool:
-        return 0 < size <= self.options.readdir_check_size
+        return size <= self.options.readdir_check_size
 
     def _owner(self, headers: Mapping[str, str], listed: bool) -> int:
         names = ("uid", "owner", "goog-reserved-posix-uid")

@@ -71,4 +71,4 @@ class Directory:
 
     def _needs_head(self, size: int) -> bool:
         options = self._m.options
-        return not options.readdir_optimize or 0 < size <= options.readdir_check_size
+        return not options.readdir_optimize or size <= options.readdir_check_size

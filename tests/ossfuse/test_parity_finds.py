@@ -53,6 +53,15 @@ def test_readdir_optimize_leaves_the_type_to_content_type(ossfs) -> None:
     assert volume.fs.getattr(ROOT, "/d").mode & 0o777 == 0o640
 
 
+def test_readdir_optimize_looks_at_empty_objects_all_the_same(ossfs) -> None:
+    volume = ossfs("1.91.10", "-oreaddir_optimize")
+    volume.put("d/empty", meta={"mode": str(0o100777)})
+    volume.put("d/full", b"x", meta={"mode": str(0o100777)})
+    sent = volume.requests(lambda: volume.fs.readdir(ROOT, "/d"))
+    assert [line for line in sent if line.startswith("HEAD d/")][-1] == "HEAD d/empty"
+    assert "HEAD d/full" not in sent
+
+
 @pytest.mark.parametrize("option", ["nomixupload", "nocopyapi", "norenameapi"])
 def test_without_mixed_uploads_what_lies_around_a_write_is_loaded_at_once(ossfs, option: str) -> None:
     volume = ossfs("1.91.10", f"-o{option}")
