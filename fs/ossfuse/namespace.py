@@ -274,7 +274,7 @@ class Namespace:
                     self._rename_file(ctx, move.old, move.new, top=False)
             for move in reversed(moves):
                 if move.directory and move.removed:
-                    self.rmdir(ctx, move.old)
+                    self.rmdir(ctx, move.old.rstrip("/"))
                 elif move.directory:
                     self._m.cache.drop(move.old)
         except OSError as error:
@@ -308,7 +308,7 @@ class Namespace:
         if found.kind is DirectoryKind.PREFIX:
             return _Move(old, new, directory=True, removed=False)
         # "N_$folder$" is taken for the directory's own name from here on.
-        return _Move(found.object_path.rstrip("/"), new, directory=True)
+        return _Move(found.object_path, new, directory=True)
 
     def _clone_directory(self, move: _Move, *, top: bool) -> None:
         m = self._m
