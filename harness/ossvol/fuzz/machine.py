@@ -185,6 +185,10 @@ class VolumeMachine(RuleBasedStateMachine):
     )
     def start(self, one: int, two: int) -> Ids:
         """Two mounts with options of their own."""
+        return self.begin(one, two)
+
+    def begin(self, one: int, two: int) -> MultipleResults[Id]:
+        """The ids of the directories that there are. one, two: which of the options each mount has."""
         options = self.mount_options
         self._plans = {
             "one": MountPlan(options[one % len(options)]),
@@ -209,16 +213,15 @@ class VolumeMachine(RuleBasedStateMachine):
     def _begin(self) -> None:
         if self._plans is None or self._beginning is None:
             return
-        plan = self.plan
-        self.world = World(
-            self.laboratory,
-            self._plans,
-            version=plan.version,
-            fixed=plan.fixed,
-            compare=plan.compare,
-            objects=self._beginning,
-        )
+        self.world = self.make_world(self._plans, self._beginning)
         self.started = True
+
+    def make_world(self, plans: Mapping[str, MountPlan], objects: Mapping[str, Object]) -> World:
+        """Where an example goes on: mounts by name, and what the bucket holds first."""
+        plan = self.plan
+        return World(
+            self.laboratory, plans, version=plan.version, fixed=plan.fixed, compare=plan.compare, objects=objects
+        )
 
     def _may(self, what: str) -> bool:
         return self.started and self._done[what] < _MOST[what]

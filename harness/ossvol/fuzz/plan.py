@@ -21,7 +21,8 @@ PROFILES: dict[str, tuple[int, int]] = {"quick": (60, 40), "ci": (600, 50), "nig
 @dataclass(frozen=True, slots=True)
 class Plan:
     """via: the engine. ossfs: path of a real binary. version, other_version: of the two mounts; fixed: without defects.
-    compare: the whole after each step, not only at the end."""
+    compare: the whole after each step, not only at the end. against: what another run of the same steps is compared
+    with, an engine or the path of a real binary, "" for nothing."""
 
     via: Via = "direct"
     ossfs: str = ""
@@ -29,12 +30,14 @@ class Plan:
     other_version: str = ""
     fixed: bool = True
     compare: bool = True
+    against: str = ""
 
 
 @dataclass(slots=True)
 class Tally:
-    """steps: calls made; judged: those that the model could tell the answer of; aimed, live: at an object, at one that
-    existed; verbs, cells: how often each verb, and each (verb, user, answer), came; told: called after each example."""
+    """steps: calls made; judged: those that the model could tell the answer of, or that two sides could be compared by;
+    aimed, live: at an object, at one that existed; verbs, cells: how often each verb, and each (verb, user, answer),
+    came; explained: id of a listed difference to how often; told: called after each example."""
 
     examples: int = 0
     steps: int = 0
@@ -43,6 +46,7 @@ class Tally:
     live: int = 0
     verbs: Counter[str] = field(default_factory=Counter)
     cells: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    explained: Counter[str] = field(default_factory=Counter)
     told: Callable[[Tally], None] | None = None
 
     def add(self, world: World) -> None:
@@ -52,6 +56,7 @@ class Tally:
         self.judged += world.judged
         self.verbs += world.calls
         self.cells += world.cells
+        self.explained += world.explained
         if self.told is not None:
             self.told(self)
 

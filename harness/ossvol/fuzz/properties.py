@@ -25,6 +25,7 @@ PROPERTIES: Mapping[str, str] = MappingProxyType(
         "no-unasked-5xx": "The cloud answers 5xx only where a fault asked for it.",
         "mounts-live": "No mount ends, and no mount fails, without a reason.",
         "nothing-leaks": "What was opened, mounted or hidden is gone when it is closed, unmounted or released.",
+        "sides-agree": "Two sides that do the same steps show the same, but for the listed differences.",
         "application-invariant": "What an application on the volume says of itself.",
     }
 )

@@ -29,7 +29,8 @@ _GENERATE = (Phase.reuse, Phase.generate)
 @dataclass(frozen=True, slots=True)
 class Failure:
     """A property that did not hold. steps: the smallest sequence found, in the scenario language, the last one with the
-    expectation that it breaks; given: what they start from; text: what was seen instead."""
+    expectation that it breaks; given: what they start from; text: what was seen instead; replays: whether
+    the last step can show it."""
 
     property: str
     text: str
@@ -38,6 +39,7 @@ class Failure:
     steps: tuple[dict[str, Any], ...]
     version: str = ""
     fixed: bool = True
+    replays: bool = True
 
     def title(self) -> str:
         """One line."""
@@ -80,27 +82,28 @@ def run(
     *,
     steps: int = 40,
     examples: int = 0,
-    machine: type[VolumeMachine] = VolumeMachine,
+    machine: type[VolumeMachine] | None = None,
     database: ExampleDatabase | None = None,
     laboratory: Laboratory | None = None,
     shrink: bool = True,
     progress: Callable[[int, int, float], None] | None = None,
 ) -> FuzzResult:
-    """Runs `machine` until a property breaks or about `max_steps` steps are done; a failure is shrunk, by
+    """Runs a machine until a property breaks or about `max_steps` steps are done; a failure is shrunk, by
     Hypothesis where an application's own invariant is broken and by `shrinking` otherwise.
 
-    via: an engine's name, or a whole plan. steps: of one example; examples: how many, instead of `max_steps`. The same
-    seed gives the same steps on every machine. laboratory: one to use again; it stays open. progress: told of examples,
-    steps and seconds so far after each example. Raises EnvironmentMissing.
+    via: an engine's name, or a whole plan. steps: of one example; examples: how many, instead of `max_steps`. machine:
+    by default the plan's own. The same seed gives the same steps on every machine. laboratory: one to use again; it
+    stays open. progress: told of examples, steps and seconds so far after each example. Raises EnvironmentMissing.
     """
     plan = via if isinstance(via, Plan) else Plan(via="kernel" if via == "kernel" else "direct")
     result = FuzzResult(plan, seed)
     started = time.perf_counter()
     if progress is not None:
         result.tally.told = lambda tally: progress(tally.examples, tally.steps, time.perf_counter() - started)
-    mine = laboratory or Laboratory(plan.via, ossfs=plan.ossfs)
+    mine = laboratory or _laboratory(plan)
+    wanted = machine or _machine(plan)
     inherited = {"laboratory": mine, "plan": plan, "tally": result.tally}
-    made: type[VolumeMachine] = type(machine.__name__, (machine,), inherited)
+    made: type[VolumeMachine] = type(wanted.__name__, (wanted,), inherited)
     hypothesis.seed(seed)(made)
     settings = hypothesis.settings(
         max_examples=examples or max(1, -(-max_steps // steps)),
@@ -124,12 +127,31 @@ def run(
         if broken is not None:
             given, shown = dict(broken.given), tuple(dict(step) for step in broken.steps)
             fixed = plan.fixed and not plan.ossfs
-            result.failures.append(Failure(broken.property, broken.text, seed, given, shown, plan.version, fixed))
+            replays = broken.step is not None
+            result.failures.append(
+                Failure(broken.property, broken.text, seed, given, shown, plan.version, fixed, replays)
+            )
     finally:
         result.seconds = time.perf_counter() - started
         if laboratory is None:
             mine.close()
     return result
+
+
+def _laboratory(plan: Plan) -> Laboratory:
+    if not plan.against:
+        return Laboratory(plan.via, ossfs=plan.ossfs)
+    from ossvol.fuzz.sides import Sides
+
+    return Sides(plan.against, plan.via)
+
+
+def _machine(plan: Plan) -> type[VolumeMachine]:
+    if not plan.against:
+        return VolumeMachine
+    from ossvol.fuzz.differential import machine_for
+
+    return machine_for(plan.version)
 
 
 def _broken(machine: type[VolumeMachine], settings: hypothesis.settings) -> Violation | None:

@@ -44,7 +44,7 @@ _SIMPLER: Mapping[str, tuple[Any, ...]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """What a world was made of and asked for."""
+    """What a world was made of and asked for. made_by: its class."""
 
     plans: Mapping[str, MountPlan]
     objects: Mapping[str, Object]
@@ -52,15 +52,16 @@ class Example:
     version: str
     fixed: bool
     compare: bool = True
+    made_by: type[World] = World
 
     @classmethod
     def of(cls, world: World) -> Example:
-        return cls(world.plans, world.objects, world.asked.made, world.version, world.fixed, world.compare)
+        return cls(world.plans, world.objects, world.asked.made, world.version, world.fixed, world.compare, type(world))
 
 
 def replay(laboratory: Laboratory, example: Example) -> tuple[World, Violation | None]:
     """The example once more, to its end or its first violation."""
-    world = World(
+    world = example.made_by(
         laboratory,
         example.plans,
         version=example.version,

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from ossvol.fuzz.laboratory import Laboratory
     from ossvol.observation import Observation
 
-__all__ = ["Handle", "MountPlan", "World"]
+__all__ = ["ON_KERNEL", "Handle", "MountPlan", "Reasons", "Step", "World"]
 
 BUCKET = "fuzz"
 _DIRECTORY = "application/x-directory"
@@ -41,7 +41,7 @@ _PERMISSION = (errno.EACCES, errno.EPERM)
 _LOOKING = frozenset(("lstat", "ls", "read", "readlink"))
 _CLOSING = frozenset(("write", "append", "read", "truncate", "close"))
 # The caches of a kernel know no virtual time; and one thread handles the RELEASE of a close before what comes next.
-_ON_KERNEL = "-s -o attr_timeout=0,entry_timeout=0"
+ON_KERNEL = "-s -o attr_timeout=0,entry_timeout=0"
 _WRITES = frozenset(
     ("PutObject", "CopyObject", "InitiateMultipartUpload", "CompleteUpload", "DeleteObject", "AppendObject")
 )
@@ -71,7 +71,7 @@ class Handle:
 
 
 @dataclass(slots=True)
-class _Reasons:
+class Reasons:
     """Errnos with which a call must, and may, fail. judged: whether the model can tell at all."""
 
     must: set[int] = field(default_factory=set)
@@ -108,6 +108,7 @@ class World:
         self.handles: dict[str, Handle] = {}
         self.calls: Counter[str] = Counter()
         self.cells: Counter[tuple[str, str, str]] = Counter()
+        self.explained: Counter[str] = Counter()
         self.steps = self.judged = self.live = 0
         self._changed = False
         self._hidden = 0
@@ -145,11 +146,11 @@ class World:
 
     def options(self, text: str) -> str:
         """What is really mounted with."""
-        return f"{text} {_ON_KERNEL}".strip() if self.laboratory.via == "kernel" else text
+        return f"{text} {ON_KERNEL}".strip() if self.laboratory.via == "kernel" else text
 
     def _plain_options(self, mount: str) -> str:
         """What a mount is mounted with, without what `options` has added."""
-        return self.env.pick(mount).spec.options.removesuffix(_ON_KERNEL).strip()
+        return self.env.pick(mount).spec.options.removesuffix(ON_KERNEL).strip()
 
     def _view(self, plan: MountPlan) -> View:
         return View.of(plan.options, plan.version or self.version, fixed=self.fixed)
@@ -207,7 +208,7 @@ class World:
         self.trace.pop()
         return {**step, "expect": dict(expect)} if expect else dict(step)
 
-    def _call(self, step: Step, reasons: _Reasons, mount: str, user: str, own: Sequence[str]) -> bool | None:
+    def _call(self, step: Step, reasons: Reasons, mount: str, user: str, own: Sequence[str]) -> bool | None:
         """Performs and judges. True: done; False: refused, rightly; None: the model cannot tell, and has taken over
         what the server says of the names in `own`."""
         alive = self.model.mounts[mount].alive
@@ -305,11 +306,11 @@ class World:
 
     # --- reasons ---
 
-    def _reasons(self, mount: str, user: str, path: str, call: str) -> _Reasons:
+    def _reasons(self, mount: str, user: str, path: str, call: str) -> Reasons:
         """What rights and the way to a name have to say."""
         model, now = self.model, self.now()
         view = model.mounts[mount].view
-        found = _Reasons(judged=model.settled(mount, path, now) and not self._odd(view, path))
+        found = Reasons(judged=model.settled(mount, path, now) and not self._odd(view, path))
         above = []
         for one in parents(path):
             shape = model.current(mount, one)
@@ -334,11 +335,11 @@ class World:
             path + "/" in objects and kind != "directory"
         )
 
-    def _missing(self, found: _Reasons, shape: Shape) -> None:
+    def _missing(self, found: Reasons, shape: Shape) -> None:
         if not shape.kind:
             found.must.add(errno.ENOENT)
 
-    def _file(self, mount: str, user: str, path: str, call: str) -> tuple[_Reasons, Shape]:
+    def _file(self, mount: str, user: str, path: str, call: str) -> tuple[Reasons, Shape]:
         """A call on the content of a file that exists."""
         found, shape = self._reasons(mount, user, path, call), self.model.current(mount, path)
         self._missing(found, shape)
@@ -354,7 +355,7 @@ class World:
         """Whether it has to be restored before anybody can read or copy it."""
         return stored is not None and stored.storage_class not in _READABLE
 
-    def _creating(self, mount: str, user: str, path: str) -> tuple[_Reasons, Shape]:
+    def _creating(self, mount: str, user: str, path: str) -> tuple[Reasons, Shape]:
         """A call on a file that is made where it is missing."""
         shape = self.model.current(mount, path)
         if shape.kind:
@@ -503,9 +504,9 @@ class World:
     def _local(self, handle: Handle) -> Local:
         return self.model.mounts[handle.mount].open[handle.path]
 
-    def _of_handle(self, handle: Handle) -> _Reasons:
+    def _of_handle(self, handle: Handle) -> Reasons:
         local = self._local(handle)
-        return _Reasons(judged=not local.suspect)
+        return Reasons(judged=not local.suspect)
 
     @recorded
     def write_handle(self, name: str, body: str, offset: int) -> None:
@@ -560,7 +561,7 @@ class World:
         handle = self.handles[name]
         local = self._local(handle)
         if local.hidden:
-            found = _Reasons(judged=False)
+            found = Reasons(judged=False)
         else:
             found = self._reasons(handle.mount, handle.user, handle.path, "truncate")
         found.judged = found.judged and not local.suspect
@@ -577,7 +578,7 @@ class World:
         """close(2): uploads, and says so when it can't."""
         handle = self.handles[name]
         local = self._local(handle)
-        found = _Reasons(judged=False)
+        found = Reasons(judged=False)
         if not local.hidden:
             found = self._reasons(handle.mount, handle.user, handle.path, "flush")
             self._missing(found, self.model.current(handle.mount, handle.path))
@@ -759,7 +760,7 @@ class World:
     def link(self, mount: str, user: str, old: str, new: str) -> None:
         """Never works."""
         refusal = getattr(errno, self.model.mounts[mount].view.release.link_refusal.value)
-        found = _Reasons({refusal}, {errno.ENOENT, errno.EEXIST, errno.EACCES, errno.EPERM, errno.ENOTDIR})
+        found = Reasons({refusal}, {errno.ENOENT, errno.EEXIST, errno.EACCES, errno.EPERM, errno.ENOTDIR})
         self._call({"link": old, "to": new, "in": mount, "as": user}, found, mount, user, [])
         self.settle()
 
@@ -840,7 +841,7 @@ class World:
     @recorded
     def setxattr(self, mount: str, user: str, path: str) -> None:
         """Without use_xattr nobody can."""
-        found = _Reasons({errno.ENOTSUP}, {errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENOTDIR})
+        found = Reasons({errno.ENOTSUP}, {errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENOTDIR})
         step = {"setxattr": path, "name": "user.fuzz", "value": "x", "in": mount, "as": user}
         self._call(step, found, mount, user, [])
         self.settle()
@@ -977,10 +978,10 @@ class World:
         seen.alive = False
         self.model.litter = self.model.litter or any(local.hidden for local in seen.open.values())
         for name in [name for name, handle in self.handles.items() if handle.mount == mount]:
-            self._call({"close": f"@{name}"}, _Reasons(), mount, "root", [])
+            self._call({"close": f"@{name}"}, Reasons(), mount, "root", [])
             self._forget(self.handles[name])
         seen.open.clear()
-        self._call({"lstat": "", "in": mount, "as": "root"}, _Reasons(), mount, "root", [])
+        self._call({"lstat": "", "in": mount, "as": "root"}, Reasons(), mount, "root", [])
         self.perform({"unmount": None, "in": mount})
         options = self._plain_options(mount)
         self._mounted(mount, {"mount": {"options": self.options(options)}, "in": mount}, options)
@@ -992,7 +993,7 @@ class World:
             self.close_all(mount)
         self.perform({"rotate_key": None})
         for mount in self.model.mounts:
-            found = _Reasons({errno.EPERM})
+            found = Reasons({errno.EPERM})
             self._call({"ls": "", "in": mount, "as": "root"}, found, mount, "root", [])
         compare, self.compare = self.compare, False
         for mount in self.model.mounts:

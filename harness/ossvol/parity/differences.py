@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -29,7 +30,8 @@ class Known:
 
     versions: a range of releases. patterns: regular expressions by what they are searched in: kind and step of the
     difference, the mount options, what the real one and what the simulation showed. ends: what comes after it in the
-    same sequence follows from it and is not compared. rare: a full run of the usual seed need not meet it.
+    same sequence follows from it and is not compared. rare: a full run of the usual seed need not meet it. example:
+    steps in the scenario language that bring it about, where the file has them.
     """
 
     id: str
@@ -40,6 +42,7 @@ class Known:
     source: str
     ends: bool = False
     rare: bool = False
+    example: tuple[dict[str, Any], ...] = ()
 
     def explains(self, difference: Difference, *, version: str, options: str) -> bool:
         """Whether this is it."""
@@ -56,31 +59,31 @@ class Known:
 
 
 @cache
-def load() -> tuple[Known, ...]:
+def load(file: Path = FILE) -> tuple[Known, ...]:
     """Every entry, in the order of the file. Raises ValueError for a file that is not well-formed."""
-    return tuple(_known(entry) for entry in _data()["differences"])
+    return tuple(_known(entry, file.name) for entry in _data(file)["differences"])
 
 
 def runs() -> list[dict[str, object]]:
     """The last full run of each release: release, date, commits of this repository, the figures of its report, and a
     note where the run needs one."""
-    return [dict(run) for run in _data()["runs"]]
+    return [dict(run) for run in _data(FILE)["runs"]]
 
 
 @cache
-def _data() -> dict[str, list[dict[str, object]]]:
-    data: dict[str, list[dict[str, object]]] = yaml.safe_load(FILE.read_text("utf-8"))
+def _data(file: Path) -> dict[str, list[dict[str, Any]]]:
+    data: dict[str, list[dict[str, Any]]] = yaml.safe_load(file.read_text("utf-8"))
     return data
 
 
-def _known(entry: dict[str, object]) -> Known:
+def _known(entry: dict[str, Any], name: str) -> Known:
     needed = {"id", "versions", "title", "reason", "source"}
-    unknown = entry.keys() - needed - set(_PATTERNS) - {"ends", "rare"}
+    unknown = entry.keys() - needed - set(_PATTERNS) - {"ends", "rare", "example"}
     if unknown or needed - entry.keys():
-        raise ValueError(f"{FILE.name}: {entry.get('id')}: unknown {sorted(unknown)}, missing {needed - entry.keys()}")
+        raise ValueError(f"{name}: {entry.get('id')}: unknown {sorted(unknown)}, missing {needed - entry.keys()}")
     patterns = {name: re.compile(str(entry[name]), re.MULTILINE) for name in _PATTERNS if name in entry}
     if not patterns:
-        raise ValueError(f"{FILE.name}: {entry['id']}: without a pattern it would explain everything")
+        raise ValueError(f"{name}: {entry['id']}: without a pattern it would explain everything")
     return Known(
         str(entry["id"]),
         VersionRange.parse(str(entry["versions"])),
@@ -90,6 +93,7 @@ def _known(entry: dict[str, object]) -> Known:
         str(entry["source"]),
         bool(entry.get("ends", False)),
         bool(entry.get("rare", False)),
+        tuple(entry.get("example", ())),
     )
 
 

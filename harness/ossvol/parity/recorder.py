@@ -12,14 +12,15 @@ from __future__ import annotations
 import hashlib
 import re
 import threading
-import time
 from collections.abc import Iterable
 from urllib.parse import unquote
 
+from osscloud.admin import ObjectView
+from osscloud.clock import Clock, WallClock
 from osscloud.message import Request, Response
 from osscloud.service import OssService
 
-__all__ = ["Recorder", "Times", "in_order"]
+__all__ = ["Recorder", "Times", "describe", "in_order"]
 
 _IGNORED = frozenset(
     (
@@ -45,10 +46,11 @@ _AHEAD = 86_400.0
 
 class Times:
     """What counts as "now": everything since `start` (seconds since the epoch), with two seconds of slack, and up to a
-    day ahead: the clock of a simulated mount may have been moved."""
+    day ahead: the clock of a simulated mount may have been moved. clock: whose time it is; None: the machine's."""
 
-    def __init__(self) -> None:
-        self.start = time.time()
+    def __init__(self, clock: Clock | None = None) -> None:
+        self._clock = clock or WallClock()
+        self.start = self._clock.now()
 
     def text(self, value: float | str) -> str:
         """ "now" (followed by "+" where it has a fraction), or the number itself."""
@@ -56,9 +58,18 @@ class Times:
             seconds = float(value)
         except ValueError:
             return str(value)
-        if self.start - _SLACK <= seconds <= time.time() + _AHEAD:
+        if self.start - _SLACK <= seconds <= self._clock.now() + _AHEAD:
             return "now" if seconds == int(seconds) else "now+"
         return f"{seconds:.6f}".rstrip("0").rstrip(".")
+
+
+def describe(view: ObjectView, times: Times) -> str:
+    """An object on one line: size, ETag, type, content type, ACL, storage class, metadata."""
+    meta = " ".join(
+        f"{name}={times.text(value) if name in ('mtime', 'atime', 'ctime') else value}"
+        for name, value in sorted(view.meta.items())
+    )
+    return f"{view.size} {view.etag} {view.type} {view.content_type} {view.acl} {view.storage_class} {meta}"
 
 
 class Recorder:

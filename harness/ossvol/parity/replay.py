@@ -19,10 +19,10 @@ from osscluster.direct import DirectEngine, DirectVolume
 from osscluster.errors import CallTimeout, ProcessDied
 from osscluster.kernel import KernelEngine, KernelVolume
 from osscluster.volume import MountFailed, Stat, Syscalls, VolumeSpec, errno_name
-from ossvol.parity.recorder import Recorder, Times, in_order
+from ossvol.parity.recorder import Recorder, Times, describe, in_order
 from ossvol.parity.steps import VERBS, Sequence, Step
 
-__all__ = ["Bench", "Shown", "Trace", "Worker", "content", "identities"]
+__all__ = ["Bench", "Shown", "Trace", "Worker", "content", "data_fields", "identities", "stat_fields"]
 
 identities: Mapping[str, tuple[int, int, tuple[int, ...]]] = {
     "root": (0, 0, ()),
@@ -214,11 +214,7 @@ class Bench:
     def _describe(self, key: str) -> str:
         seen = self.engine.cloud.admin.object(self.bucket, key)
         assert seen is not None, "nobody else deletes"
-        meta = " ".join(
-            f"{name}={self.times.text(value) if name in ('mtime', 'atime', 'ctime') else value}"
-            for name, value in sorted(seen.meta.items())
-        )
-        return f"{seen.size} {seen.etag} {seen.type} {seen.content_type} {seen.acl} {seen.storage_class} {meta}"
+        return describe(seen, self.times)
 
 
 def _relative(key: str, prefix: str) -> str:
@@ -306,12 +302,12 @@ class Worker:
         fd = self._handles[name][1]
         match step.verb:
             case "fstat":
-                return self._stat(calls.fstat(fd))
+                return stat_fields(calls.fstat(fd), self._bench.times)
             case "close":
                 del self._handles[name]
                 calls.close(fd)
             case "read":
-                return _data(calls.pread(fd, int(rest[0]), int(rest[1])))
+                return data_fields(calls.pread(fd, int(rest[0]), int(rest[1])))
             case "write":
                 return {"result": "ok", "written": str(calls.pwrite(fd, content(int(rest[0])), int(rest[1])))}
             case "fsync":
@@ -341,9 +337,9 @@ class Worker:
         path, rest = self._path(words[0]), words[1:]
         match step.verb:
             case "stat":
-                return self._stat(calls.stat(path))
+                return stat_fields(calls.stat(path), self._bench.times)
             case "lstat":
-                return self._stat(calls.lstat(path))
+                return stat_fields(calls.lstat(path), self._bench.times)
             case "listdir":
                 names = sorted(f"{_HIDDEN.sub('.fuse_hidden*', e.name)}:{e.kind}" for e in calls.listdir(path))
                 return {"result": "ok", "entries": " ".join(names)}
@@ -361,7 +357,7 @@ class Worker:
             case "cat":
                 fd = calls.open(path, os.O_RDONLY)
                 try:
-                    return _data(calls.pread(fd, _WHOLE, 0))
+                    return data_fields(calls.pread(fd, _WHOLE, 0))
                 finally:
                     calls.close(fd)
             case "getxattr":
@@ -414,22 +410,24 @@ class Worker:
             raise
         calls.close(fd)
 
-    def _stat(self, seen: Stat) -> dict[str, str]:
-        times = self._bench.times
-        return {
-            "result": "ok",
-            "mode": f"{seen.mode:o}",
-            "uid": str(seen.uid),
-            "gid": str(seen.gid),
-            "size": str(seen.size),
-            "blocks": str(seen.blocks),
-            "nlink": str(seen.nlink),
-            "mtime": times.text(seen.mtime),
-            "atime": times.text(seen.atime),
-            "ctime": times.text(seen.ctime),
-        }
 
-
-def _data(data: bytes) -> dict[str, str]:
+def data_fields(data: bytes) -> dict[str, str]:
+    """What a read showed."""
     digest = hashlib.md5(data, usedforsecurity=False).hexdigest()[:8]
     return {"result": "ok", "data": f"{len(data)} bytes, {digest}"}
+
+
+def stat_fields(seen: Stat, times: Times) -> dict[str, str]:
+    """What stat(2) showed."""
+    return {
+        "result": "ok",
+        "mode": f"{seen.mode:o}",
+        "uid": str(seen.uid),
+        "gid": str(seen.gid),
+        "size": str(seen.size),
+        "blocks": str(seen.blocks),
+        "nlink": str(seen.nlink),
+        "mtime": times.text(seen.mtime),
+        "atime": times.text(seen.atime),
+        "ctime": times.text(seen.ctime),
+    }
