@@ -26,7 +26,8 @@ class Inode:
     are no longer right, which matters to stat(2) but not where the kernel needs the size only. read: the 128 KiB
     windows that were read since the last open. touched: pages that were written since then. bad: its type changed
     under the kernel. deleted_as: its path when it was unlinked while open. handles: the file system's, of its opens.
-    bound: bind mounts that begin here. pathless: unlinked while open with hard_remove, so libfuse has no path for it.
+    bound: bind mounts that begin here. pathless: removed while it was open (a file: with hard_remove), or with a
+    directory above it, so that libfuse has no path for it.
     """
 
     number: int

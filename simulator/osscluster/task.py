@@ -12,7 +12,7 @@ import stat
 from collections.abc import Callable, Sequence
 from typing import Concatenate, ParamSpec, TypeVar
 
-from osscluster.inode import NAME_MAX, Inode, OpenFile, fail
+from osscluster.inode import NAME_MAX, Inode, OpenFile, check_good, fail
 from osscluster.permission import READ, WRITE
 from osscluster.vfs import Vfs
 from osscluster.volume import DirEntry, Stat
@@ -179,6 +179,7 @@ class Task:
     def _fsync(self, fd: int, *, datasync: bool) -> None:
         file = self._file(fd)
         if file.handle is not None:
+            check_good(file.node)
             self._vfs.fs.fsync(self._context, file.node.path, file.handle, datasync)
 
     @_system_call

@@ -48,9 +48,10 @@ _OPEN_ONLY = os.O_CREAT | os.O_EXCL | os.O_NOCTTY | os.O_CLOEXEC
 @dataclass(frozen=True, slots=True)
 class MountFlags:
     """What the mount's options tell the kernel and libfuse. uid, gid: of the process that mounted; umask, show_uid,
-    show_gid: what libfuse puts over every file's attributes; loses_unlinked: libfuse has no path for a file that was
-    unlinked while open; utime_omit: libfuse hands on a change of one time; permissions: the kernel checks modes and
-    owners itself; inodes: the file system speaks libfuse's low-level interface; max_write: bytes a WRITE may carry."""
+    show_gid: what libfuse puts over every file's attributes; loses_unlinked: libfuse has no path for what was removed
+    while it, or something in it, was open; utime_omit: libfuse hands on a change of one time; permissions: the kernel
+    checks modes and owners itself; inodes: the file system speaks libfuse's low-level interface; max_write: bytes a
+    WRITE may carry."""
 
     uid: int
     gid: int
@@ -241,6 +242,15 @@ class Vfs:
         if node.in_use:
             node.cached = False
         else:
+            self._forget(node)
+
+    def _lose_paths(self, node: Inode) -> None:
+        """libfuse forgets the name of what is removed, and has no path any more for anything below it either: ossfs
+        lets a directory go in which there is a file that is open and was never uploaded."""
+        if self._flags.loses_unlinked:
+            for child in tuple(node.children.values()):
+                self._lose_paths(child)
+            node.pathless = node.in_use
             self._forget(node)
 
     @contextmanager
@@ -478,7 +488,7 @@ class Vfs:
         else:
             with self._gone_if_missing(node):
                 self.fs.unlink(context, node.path)
-            node.pathless = self._flags.loses_unlinked and node.open_count > 0
+            self._lose_paths(node)
             self._drop(node)
         place.parent.attributes_until = 0.0
 
@@ -494,6 +504,7 @@ class Vfs:
             fail(errno.ENOTDIR, path)
         with self._gone_if_missing(node):
             self.fs.rmdir(context, node.path)
+        self._lose_paths(node)
         self._drop(node)
         place.parent.attributes_until = 0.0
 
@@ -535,6 +546,7 @@ class Vfs:
         self._move(node, target.parent, target.name)
         if left is not None:
             left.deleted_as = self.path_of(target)[1:]
+            self._lose_paths(left)
         node.outdated = True
         source.parent.attributes_until = target.parent.attributes_until = 0.0
 
@@ -588,6 +600,7 @@ class Vfs:
     def _may_change(self, context: Context, node: Inode) -> None:
         self.writable_mount(node.path)
         self.allowed(context, node)
+        check_good(node)
 
     def _owned(self, context: Context, node: Inode) -> None:
         """setattr_prepare."""
@@ -727,7 +740,7 @@ class Vfs:
         if handle is not None:
             node.handles.remove(handle)
             with suppress(OSError):  # nobody waits for RELEASE's answer
-                self._super.fs.release(nobody, node.path, handle)
+                self._super.fs.release(nobody, "" if node.pathless else node.path, handle)
         if node.hidden and not node.open_count:
             node.hidden = False
             try:
