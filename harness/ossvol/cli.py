@@ -183,6 +183,13 @@ def fuzz(
     *,
     via: Annotated[Via | None, typer.Option(help="Default: direct; kernel with --ossfs.")] = None,
     ossfs: Annotated[str, typer.Option(metavar="PATH", help="A real ossfs binary instead of the simulated one.")] = "",
+    against: Annotated[
+        str,
+        typer.Option(
+            metavar="direct|kernel|PATH|moto",
+            help="Compare with another engine, a real ossfs, or the S3 face with moto, step by step.",
+        ),
+    ] = "",
     ossfs_version: Annotated[str, typer.Option(metavar="V", help="Simulated release.")] = "",
     profile: Annotated[str, typer.Option(metavar="NAME", help="quick, ci or nightly.")] = "quick",
     examples: Annotated[int, typer.Option(min=0, metavar="N", help="Examples; 0: the profile's.")] = 0,
@@ -196,7 +203,7 @@ def fuzz(
     ] = "",
     json: Json = False,
 ) -> None:
-    """Random steps on a volume against a reference model; a failure is shrunk to a scenario.
+    """Random steps on a volume, judged by a reference model or by another side; a failure is shrunk to a scenario.
 
     Exit codes: 0 every property holds, 1 one does not, 2 usage error, 3 internal error, 4 environment missing.
     """
@@ -215,6 +222,7 @@ def fuzz(
             save=save,
             database=database,
             jobs=jobs,
+            against=against,
         )
         print(report.as_json() if json else report.as_text())
     raise typer.Exit(report.exit_code())

@@ -19,7 +19,7 @@ from ossvol.errors import UsageError
 from ossvol.exit_codes import ExitCode
 
 if TYPE_CHECKING:
-    from ossvol.fuzz.plan import Tally
+    from ossvol.fuzz.plan import Plan, Tally
     from ossvol.fuzz.running import Failure, FuzzResult
 
 __all__ = ["Report", "fuzz", "open_database", "parse_shard"]
@@ -65,13 +65,15 @@ class Report:
             "verbs": dict(sorted(tally.verbs.items())),
             "cells": len(tally.cells),
             "seed": result.seed,
+            "against": result.plan.against,
+            "explained": dict(sorted(tally.explained.items())),
             "failures": failures,
         }
         return json_module.dumps(body, ensure_ascii=False)
 
     def reproduce(self, index: int) -> str:
         """One line."""
-        if index < len(self.files):
+        if index < len(self.files) and self.result.failures[index].replays:
             plan = self.result.plan
             words = ["ossvol", "run", self.files[index], "--via", plan.via]
             return shlex.join([*words, *(["--ossfs", plan.ossfs] if plan.ossfs else [])])
@@ -85,6 +87,7 @@ class Report:
             lines += _failure_lines(failure)
             lines.append(f"  reproduce  {self.reproduce(index)}")
         rate = tally.steps / result.seconds if result.seconds else 0.0
+        lines += [f"explained {count:5} x {entry}" for entry, count in sorted(tally.explained.items())]
         lines += [
             f"{tally.examples} examples, {tally.steps} steps in {result.seconds:.1f} s ({rate:.0f} a second), "
             f"{_percent(tally.judged, tally.steps)} judged, {_percent(tally.live, tally.aimed)} on live objects",
@@ -120,27 +123,20 @@ def fuzz(
     save: Path | None,
     database: str,
     jobs: int = 1,
+    against: str = "",
 ) -> Report:
     """Raises UsageError, EnvironmentMissing before anything has run."""
     _need_extra()
-    from ossfuse import profile as releases
+    from ossvol.fuzz.against import plan_against
     from ossvol.fuzz.parts import Work, parts_of, run_parts
-    from ossvol.fuzz.plan import PROFILES, Plan
-    from ossvol.run_command import choose_via
-    from ossvol.runner import version_of_binary
+    from ossvol.fuzz.plan import PROFILES
 
     if profile not in PROFILES:
         raise UsageError(f"--profile {profile}: there are {', '.join(PROFILES)}")
-    if ossfs and not os.access(ossfs, os.X_OK):
-        raise UsageError(f"--ossfs {ossfs}: not an executable file")
-    version = ossfs_version or (version_of_binary(ossfs) if ossfs else "1.91.10")
-    if version not in releases.PROFILES:
-        raise UsageError(f"no row for ossfs {version}; --ossfs-version names one of {', '.join(releases.PROFILES)}")
-    row = releases.find(version)
-    if row.create_uploads_empty or row.directory_needs_empty:
-        raise UsageError(f"the model knows ossfs 1.91.x, not {version}; `ossvol parity` compares the others")
-    engine = choose_via(via or ("kernel" if ossfs else "direct"), ossfs=ossfs)
-    plan = Plan(engine, str(Path(ossfs).resolve()) if ossfs else "", version, fixed=not ossfs)
+    if against:
+        plan = plan_against(against, via=via, ossfs=ossfs, version=ossfs_version)
+    else:
+        plan = _plan(via, ossfs, ossfs_version)
     many, long = PROFILES[profile]
     many, long = examples or many, steps or long
     parts = parts_of(seed, many)
@@ -154,8 +150,9 @@ def fuzz(
     result.seed, result.seconds = seed, time.perf_counter() - started
     failed = [part.number for part in parts for failure in result.failures if failure.seed == part.seed]
     shard = f"{failed[0] + 1}/{len(parts)}" if failed else shard
-    words = ["ossvol", "fuzz", "--via", engine, "--profile", profile, "--seed", str(seed)]
-    words += ["--ossfs", ossfs] if ossfs else ["--ossfs-version", version]
+    words = ["ossvol", "fuzz", "--via", plan.via, "--profile", profile, "--seed", str(seed)]
+    words += ["--against", plan.against] if plan.against else []
+    words += ["--ossfs", ossfs] if ossfs else ["--ossfs-version", plan.version]
     words += ["--examples", str(examples)] if examples else []
     words += ["--steps", str(steps)] if steps else []
     words += ["--shard", shard] if shard else []
@@ -165,6 +162,25 @@ def fuzz(
 
         report.files = [str(write(failure, save)) for failure in result.failures]
     return report
+
+
+def _plan(via: Literal["kernel", "direct"] | None, ossfs: str, version: str) -> Plan:
+    from ossfuse import profile as releases
+    from ossvol.fuzz.against import DEFAULT_VERSION
+    from ossvol.fuzz.plan import Plan
+    from ossvol.run_command import choose_via
+    from ossvol.runner import version_of_binary
+
+    if ossfs and not os.access(ossfs, os.X_OK):
+        raise UsageError(f"--ossfs {ossfs}: not an executable file")
+    version = version or (version_of_binary(ossfs) if ossfs else DEFAULT_VERSION)
+    if version not in releases.PROFILES:
+        raise UsageError(f"no row for ossfs {version}; --ossfs-version names one of {', '.join(releases.PROFILES)}")
+    row = releases.find(version)
+    if row.create_uploads_empty or row.directory_needs_empty:
+        raise UsageError(f"the model knows ossfs 1.91.x, not {version}; `ossvol parity` compares the others")
+    engine = choose_via(via or ("kernel" if ossfs else "direct"), ossfs=ossfs)
+    return Plan(engine, str(Path(ossfs).resolve()) if ossfs else "", version, fixed=not ossfs)
 
 
 def _need_extra() -> None:

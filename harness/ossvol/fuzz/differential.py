@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from ossvol.observation import Observation
     from ossvol.parity.replay import Trace
 
-__all__ = ["FILE", "DifferentialMachine", "TwinWorld", "known_differences", "machine_for"]
+__all__ = ["FILE", "DifferentialMachine", "TwinWorld", "compare_steps", "known_differences", "machine_for"]
 
 FILE = Path(__file__).with_name("differences.yaml")
 _HIDDEN = ".fuse_hidden"
@@ -244,3 +244,18 @@ def machine_for(version: str) -> type[DifferentialMachine]:
     options = [*VolumeMachine.mount_options, *(f"-o allow_other -o {text}" for text in sets)]
     made = tuple(f"{text} -o retries=1".strip() for text in options)
     return type("DifferentialMachine", (DifferentialMachine,), {"mount_options": made})
+
+
+def compare_steps(
+    sides: Sides, steps: Iterable[Step], *, version: str, options: Sequence[str] = ("-o allow_other",)
+) -> Counter[str]:
+    """Does given steps on both sides; how often each entry of the list explained a difference. options: of the mounts
+    "one" and, where there are two, "two". Raises Violation for what nothing explains."""
+    plans = {name: MountPlan(text) for name, text in zip(("one", "two"), options, strict=False)}
+    world = TwinWorld(sides, plans, version=version)
+    try:
+        for step in steps:
+            world.perform(step)
+    finally:
+        sides.end()
+    return world.explained

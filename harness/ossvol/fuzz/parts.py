@@ -20,7 +20,7 @@ from osscluster.errors import ClusterError, ProcessDied
 from osscluster.volume import MountFailed
 from ossvol.fuzz.laboratory import Laboratory
 from ossvol.fuzz.plan import Plan
-from ossvol.fuzz.running import FuzzResult, run
+from ossvol.fuzz.running import FuzzResult, laboratory_for, run
 
 __all__ = ["EXAMPLES", "Part", "parts_of", "run_parts"]
 
@@ -62,7 +62,7 @@ def run_parts(work: Work, parts: Sequence[Part], *, jobs: int = 1, progress: Pro
     whole = FuzzResult(work.plan, 0)
     if jobs == 1:
         database = work.database() if work.database is not None else None
-        with Laboratory(work.plan.via, ossfs=work.plan.ossfs) as laboratory:
+        with laboratory_for(work.plan) as laboratory:
             for part in parts:
                 _add(whole, _run(work, part, laboratory, database, _after(whole, progress)))
                 if whole.failures:
@@ -177,7 +177,7 @@ def _serve(connection: Connection, work: Work) -> None:
 
     try:
         database = work.database() if work.database is not None else None
-        with Laboratory(work.plan.via, ossfs=work.plan.ossfs) as laboratory:
+        with laboratory_for(work.plan) as laboratory:
             while True:
                 connection.send(_run(work, connection.recv(), laboratory, database, tell))
     except (EOFError, BrokenPipeError, _Over):

@@ -69,6 +69,7 @@ class Tally:
         self.live += other.live
         self.verbs += other.verbs
         self.cells += other.cells
+        self.explained += other.explained
 
     @property
     def live_share(self) -> float:

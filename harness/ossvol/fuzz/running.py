@@ -21,7 +21,7 @@ from ossvol.fuzz.properties import PROPERTIES
 from ossvol.fuzz.shrinking import Example, shrunk
 from ossvol.fuzz.violation import Violation
 
-__all__ = ["Failure", "FuzzResult", "run"]
+__all__ = ["Failure", "FuzzResult", "laboratory_for", "run"]
 
 _GENERATE = (Phase.reuse, Phase.generate)
 
@@ -100,7 +100,7 @@ def run(
     started = time.perf_counter()
     if progress is not None:
         result.tally.told = lambda tally: progress(tally.examples, tally.steps, time.perf_counter() - started)
-    mine = laboratory or _laboratory(plan)
+    mine = laboratory or laboratory_for(plan)
     wanted = machine or _machine(plan)
     inherited = {"laboratory": mine, "plan": plan, "tally": result.tally}
     made: type[VolumeMachine] = type(wanted.__name__, (wanted,), inherited)
@@ -138,7 +138,8 @@ def run(
     return result
 
 
-def _laboratory(plan: Plan) -> Laboratory:
+def laboratory_for(plan: Plan) -> Laboratory:
+    """Raises EnvironmentMissing."""
     if not plan.against:
         return Laboratory(plan.via, ossfs=plan.ossfs)
     from ossvol.fuzz.sides import Sides

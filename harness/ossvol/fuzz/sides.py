@@ -98,7 +98,7 @@ class Side:
 
     def do(self, step: Step) -> _Seen:
         """Carries a step of the scenario language out."""
-        environment, usable = self.environment, True
+        environment, usable, mount = self.environment, True, self._mount_of(step)
         try:
             seen = observe(environment, STEP_MODELS[next(iter(step))].model_validate(step))
             fields = _fields(seen, self._times)
@@ -107,9 +107,17 @@ class Side:
             names: dict[type[Exception], str] = {CallTimeout: "hang", ProcessDied: "died"}
             seen, fields = Observation(errno="EIO"), {"result": names.get(type(error), str(error))}
         if usable:
-            self._settle(step.get("in"))
+            self._settle(mount)
         lines, objects, uploads = self._witness.take(environment.bucket)
         return _Seen(seen, self._trace(step_text(step), fields, lines, objects, uploads), usable)
+
+    def _mount_of(self, step: Step) -> str | None:
+        target = next(iter(step.values()))
+        if isinstance(target, str) and target.startswith("@"):
+            handle = self.environment.handles.get(target[1:])
+            return handle.volume if handle is not None else None
+        found: str | None = step.get("in")
+        return found
 
     def _settle(self, mount: str | None) -> None:
         """Waits until the mount has done what came before: with -s, libfuse answers in order."""

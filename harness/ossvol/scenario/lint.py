@@ -442,6 +442,8 @@ class _Names:
             text = f'"{verb}" needs a cluster: add "manifests" or "cluster" to "given"'
             self.report((*path, verb), "E116", text, key=True)
         elsewhere = issubclass(step_model, model.ServerStep | model.ClusterStep) or verb == "advance"
+        # An open file is where it was opened.
+        elsewhere = elsewhere or (str(step.get(verb)).startswith("@") and "in" not in step)
         if not elsewhere and not self._of_pods(step):
             self._volume(step, path)
         if verb in ("write", "put", "origin_put"):
