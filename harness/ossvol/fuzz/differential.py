@@ -77,9 +77,9 @@ class TwinWorld(World):
     def _compare_mounts(self) -> None:
         """What mounting asked for."""
         options = " ".join(mounted.spec.options for mounted in self.env.volumes.values())
-        difference = self._unexplained(self.sides.reference.look(), self.sides.subject.look(), options)
-        if difference is not None:
-            raise violation("sides-agree", self._told(difference))
+        found = self._unexplained(self.sides.reference.look(), self.sides.subject.look(), options)
+        if found:
+            raise violation("sides-agree", self._told(found[0]))
 
     def perform(self, step: Step) -> Observation:
         if not self._mounts_compared:
@@ -99,27 +99,31 @@ class TwinWorld(World):
         subject = self.sides.subject.do(step)
         self.judged += 1
         self.cells[verb, step.get("as", ""), seen.errno or "success"] += 1
-        difference = self._unexplained(reference.trace, subject.trace, options)
-        if difference is not None:
-            expect = _expectation(difference, seen, subject.observation, self.sides)
+        found = self._unexplained(reference.trace, subject.trace, options)
+        if found:
+            # Of several things that tell the two apart in one step, one that a scenario can say.
+            expected = [(one, _expectation(one, seen, subject.observation, self.sides)) for one in found]
+            difference, expect = next((pair for pair in expected if pair[1] is not None), expected[0])
             told = self._told(difference)
             raise violation("sides-agree", told, None if expect is None else self._again(step, expect))
         self.over = self.over or not (reference.usable and subject.usable)
         return seen
 
-    def _unexplained(self, reference: Trace, subject: Trace, options: str) -> Difference | None:
-        """The first difference that no entry explains."""
+    def _unexplained(self, reference: Trace, subject: Trace, options: str) -> list[Difference]:
+        """The differences that no entry explains."""
         # The list says what the kernel shows first, whichever side that is.
         turned = self.sides.subject.name == "kernel" and self.sides.reference.name == "direct"
+        found = []
         for one in compare(subject, reference) if turned else compare(reference, subject):
             entry = explanation(one, self.known, version=self.version, options=options)
             if entry is None:
-                return Difference(one.kind, one.step, one.simulated, one.real) if turned else one
+                found.append(Difference(one.kind, one.step, one.simulated, one.real) if turned else one)
+                continue
             self.explained[entry.id] += 1
             if entry.ends:
                 self.over = True
-                return None
-        return None
+                break
+        return found
 
     def _told(self, difference: Difference) -> str:
         names = self.sides.reference.name, self.sides.subject.name
