@@ -29,7 +29,7 @@ WORDS: Mapping[str, str] = {
     "complement_stat": "shows mode 0 as 0400; up to 1.91.4 also directories of any Content-Type",
     "notsup_compat_dir": "a lookup asks for N and N/ only: a directory without an object is ENOENT",
     "listobjectsv2": "lists with list-type=2",
-    "readdir_optimize": "a listing sends no HEAD for files that are not empty; they show 0640, size and time of the listing",
+    "readdir_optimize": "a listing sends HEAD for empty files only; others show 0640, size and time of the listing",
     "symlink_in_meta": "a symlink's target goes into the metadata instead of the body",
     "simulate_mtime_ns_with_crc64": "nanoseconds of mtime change with the content",
     "skip_clean_statcache_on_ro_flush": "closing a file that was only read keeps its entry in the stat cache",
