@@ -5,6 +5,7 @@ Only the command line: each command imports what it needs when it runs, so that 
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Iterator
@@ -688,15 +689,21 @@ def _flush_output() -> None:
 
 
 def main() -> None:
-    """Entry point of the console script. Exits; an exception that nobody expected is exit code 3 and a traceback."""
+    """Entry point of the console script. Exits; a full disk, wherever it was met, is exit code 4, an exception that
+    nobody expected exit code 3 and a traceback."""
     try:
         try:
             app()
         finally:
             _flush_output()
-    except Exception:  # noqa: BLE001 - the outermost frame: a defect must not look like a failed scenario (1)
+    except Exception as error:  # noqa: BLE001 - the outermost frame: a defect must not look like a failed scenario (1)
         import traceback
 
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            _discard_output()
+            where = error.filename or "standard output, or what a file is written to"
+            print(f"ossvol: {error.strerror} ({where}); fix: make room there", file=sys.stderr)
+            sys.exit(ExitCode.ENVIRONMENT)
         traceback.print_exc()
         print("ossvol: this is a defect of ossvol; please report it with the text above", file=sys.stderr)
         sys.exit(ExitCode.INTERNAL)

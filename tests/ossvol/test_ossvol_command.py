@@ -249,6 +249,19 @@ def test_a_reader_that_goes_before_anything_is_written_is_no_error(words: list[s
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.parametrize("buffered", [True, False])
+def test_a_full_disk_below_standard_output_is_told_in_a_line_and_is_exit_code_4(buffered: bool) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    command = [sys.executable, *([] if buffered else ["-u"]), "-m", "ossvol", "explain", "ossfs", "1.88"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, cwd=ROOT, env=environment
+        )
+    assert done.returncode == 4
+    assert done.stderr.count("\n") == 1
+    assert "No space left on device" in done.stderr
+
+
 def test_version_and_doctor_answer() -> None:
     assert re.fullmatch(r"ossvol \d+\.\d+\.\d+\n", ossvol("--version").stdout)
     report = json.loads(ossvol("doctor", "--json").stdout)
