@@ -491,6 +491,22 @@ def umask_option_ignored(original: Any, fs: OssFs, found: Attributes) -> Attribu
     return shown
 
 
+def _showing_the_mode(original: Any) -> Any:
+    def shown(vfs: Vfs, attributes: Attributes) -> Attributes:
+        found: Attributes = original(vfs, attributes)
+        found.mode = attributes.mode
+        return found
+
+    return shown
+
+
+BUGS["umask-option-ignored"] = replace(
+    BUGS["umask-option-ignored"],
+    # libfuse has its part in it.
+    patches=(*BUGS["umask-option-ignored"].patches, replacing(Vfs, "_shown", _showing_the_mode)),
+)
+
+
 @planted("setxattr(2) pretends to work.", _ANSWERS, on=(Metadata, "setxattr"))
 def xattr_pretends(original: Any, *arguments: Any) -> None:
     pass

@@ -21,6 +21,8 @@ __all__ = ["Bystander", "Onlooker", "compare_mounts", "compare_server", "expecta
 
 _KINDS = {stat.S_IFREG: "file", stat.S_IFDIR: "directory", stat.S_IFLNK: "symlink"}
 _HIDDEN = ".fuse_hidden"
+_SHAPES = ("mode", "uid", "gid")
+_TIMES = ("mtime", "ctime", "atime")
 
 
 class Onlooker(Protocol):
@@ -82,14 +84,18 @@ def compare_server(world: World) -> None:
     view = world.judge
     for key in sorted(model.objects.keys() | seen.keys()):
         right, there = model.objects.get(key), seen.get(key)
-        if right == there or is_hidden(key) or _alike(view, key, right, there):
+        if right == there or is_hidden(key):
+            continue
+        if right is not None and there is not None and _alike(view, key, right, there, world.slack):
+            model.objects[key] = there  # with the times that the model does not foretell
             continue
         early = right is None or any(
             key in one.open and (one.open[key].new or one.open[key].changed) for one in model.mounts.values()
         )
         pending = early and any(key in one.open for one in model.mounts.values())
         name = "nothing-before-flush" if pending else "acknowledged-is-kept"
-        raise violation(name, f"{key} is {_told(view, key, there)}, not {_told(view, key, right)}", _object(key, right))
+        text = f"{key} is {_told(view, key, there)}, not {_told(view, key, right)}"
+        raise violation(name, text, _object(key, right, there))
     if not world.account.agrees(_sizes(seen)):
         world.account.require(_sizes(world.census()), world.verb)
 
@@ -103,22 +109,39 @@ def is_hidden(key: str) -> bool:
     return key.rpartition("/")[2].startswith(_HIDDEN)
 
 
-def _alike(view: View, key: str, right: Object | None, there: Object | None) -> bool:
-    if right is None or there is None:
+def _alike(view: View, key: str, right: Object, there: Object, slack: float) -> bool:
+    """slack: seconds by which a time may differ."""
+    headers = (there.body, there.storage_class, there.content_type)
+    same = headers == (right.body, right.storage_class, right.content_type)
+    if not same or view.shape(key, right) != view.shape(key, there):
         return False
-    same = right.body == there.body and right.storage_class == there.storage_class
-    return same and view.shape(key, right) == view.shape(key, there)
+    return right.vague or (
+        _same_time(right.meta.get("mtime"), there.meta.get("mtime"), slack)
+        and _others(right.meta) == _others(there.meta)
+    )
+
+
+def _others(meta: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in meta.items() if name not in _SHAPES and name not in _TIMES}
+
+
+def _same_time(right: str | None, there: str | None, slack: float) -> bool:
+    """Whole seconds of x-oss-meta-mtime, where the model knows them."""
+    return right is None or (there is not None and abs(int(float(right)) - int(float(there))) <= slack)
 
 
 def _told(view: View, key: str, found: Object | None) -> str:
-    return "absent" if found is None else f"{view.shape(key, found)} {found.body[:60]!r}"
+    if found is None:
+        return "absent"
+    rest = {name: value for name, value in sorted(found.meta.items()) if name not in _SHAPES}
+    return f"{view.shape(key, found)} {found.body[:60]!r} {found.content_type} {found.storage_class} {rest}"
 
 
 def _head(key: str, *, absent: bool) -> dict[str, object]:
     return {"list": key, "expect": {"object": {key: {"absent": absent}}}}
 
 
-def _object(key: str, right: Object | None) -> dict[str, object]:
+def _object(key: str, right: Object | None, there: Object | None) -> dict[str, object]:
     if right is None:
         return _head(key, absent=True)
     wanted: dict[str, object] = {"size": len(right.body)}
@@ -126,9 +149,17 @@ def _object(key: str, right: Object | None) -> dict[str, object]:
         wanted["body"] = right.body.decode()
     except UnicodeDecodeError:
         wanted = {"size": len(right.body)}
-    meta = {name: right.meta[name] for name in ("mode", "uid", "gid") if name in right.meta}
+    seen = there or right
+    meta: dict[str, str | None] = {name: right.meta[name] for name in _SHAPES if name in right.meta}
+    if not _same_time(right.meta.get("mtime"), seen.meta.get("mtime"), 0):
+        meta["mtime"] = right.meta["mtime"]
+    meta |= {name: right.meta.get(name) for name in {**_others(right.meta), **_others(seen.meta)}}
     if meta:
         wanted["meta"] = meta
+    if seen.content_type != right.content_type:
+        wanted["content_type"] = right.content_type
+    if seen.storage_class != right.storage_class:
+        wanted["storage_class"] = right.storage_class
     return {"list": key, "expect": {"object": {key: wanted}}}
 
 

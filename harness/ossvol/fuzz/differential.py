@@ -62,11 +62,14 @@ class TwinWorld(World):
         fixed: bool = False,
         compare: bool = False,
         objects: Mapping[str, Object] = MappingProxyType({}),
+        versioning: str = "",
     ) -> None:
         self.sides = cast(Sides, laboratory)
         self.known = known_differences(self.sides.reference.name, self.sides.subject.name)
         self.over = False
-        super().__init__(laboratory, plans, version=version, fixed=fixed, compare=False, objects=objects)
+        super().__init__(
+            laboratory, plans, version=version, fixed=fixed, compare=False, objects=objects, versioning=versioning
+        )
         self._mounts_compared = False
 
     def options(self, text: str) -> str:
@@ -161,12 +164,12 @@ class TwinWorld(World):
     # --- steps that the model would have to foresee ---
 
     @recorded
-    def refused_write(self, mount: str, path: str, body: str, status: int) -> None:
+    def refused_write(self, mount: str, path: str, body: str, status: int, *, append: bool = False) -> None:
         """The next upload of a name is refused; where one side mounts for real only by 403, which nobody repeats."""
         status = 403 if self.sides.kernel else status
         code = "AccessDenied" if status == 403 else "ServiceUnavailable"
         self.perform({"fault": {"operation": "PutObject", "key": path, "status": status, "code": code}})
-        self.write(mount, "root", path, body)
+        self.write(mount, "root", path, body, append=append)
 
     def finish(self) -> None:
         """Closes what is open and looks at everything, while caches hold and after they have expired."""
@@ -231,8 +234,8 @@ class DifferentialMachine(VolumeMachine):
         """Two mounts on each side."""
         return self.begin(one, two)
 
-    def make_world(self, plans: Mapping[str, MountPlan], objects: Mapping[str, Object]) -> World:
-        return TwinWorld(self.laboratory, plans, version=self.plan.version, objects=objects)
+    def make_world(self, plans: Mapping[str, MountPlan], objects: Mapping[str, Object], versioning: str) -> World:
+        return TwinWorld(self.laboratory, plans, version=self.plan.version, objects=objects, versioning=versioning)
 
 
 def machine_for(version: str) -> type[DifferentialMachine]:

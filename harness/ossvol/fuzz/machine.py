@@ -58,6 +58,17 @@ _BODIES = st.sampled_from(("", "x", "hello", "0123456789", "line\n" * 40))
 _SIZES = st.sampled_from((0, 1, 3, 5, 20, 300))
 _OFFSETS = st.sampled_from((0, 0, 2, 5, 17))
 _MODES = st.sampled_from((0o644, 0o600, 0o666, 0o640, 0o755, 0o777, 0o700, 0o400, 0o070, 0o000))
+_FLAGS = st.sampled_from(("r", "r+", "w", "a", "a+", "x"))
+_USES = st.lists(
+    st.tuples(
+        st.sampled_from(("write", "write", "read", "truncate", "truncate", "fsync", "unlink", "rename")),
+        _BODIES,
+        _OFFSETS,
+        _SIZES,
+    ),
+    min_size=1,
+    max_size=4,
+)
 _OWNERS = st.sampled_from(((1000, 1001), (0, 0), (2000, 2001), (0, 1001)))
 _TYPES_OF_DIRECTORIES = (
     "application/x-directory",
@@ -73,6 +84,7 @@ _METAS: st.SearchStrategy[dict[str, str]] = st.sampled_from(
         {"mode": "33188", "uid": "0", "gid": "0"},
         {"mode": "33152", "uid": "1000", "gid": "1001"},
         {"mode": "33206", "uid": "2000", "gid": "1001"},
+        {"mode": "33206", "uid": "1000", "gid": "1001", "mtime": "1400000000", "note": "kept"},
     )
 )
 _DIRECTORY_METAS: st.SearchStrategy[dict[str, str]] = st.sampled_from(
@@ -92,6 +104,7 @@ _TREE: Mapping[str, Object] = MappingProxyType(
         "c/": Object(content_type=_TYPES_OF_DIRECTORIES[0], meta={"mode": "16895", "uid": "1000", "gid": "1001"}),
         "c/a": Object(b"x", meta={"mode": "33200", "uid": "0", "gid": "1001"}),
         "c/b/": Object(content_type=_TYPES_OF_DIRECTORIES[0], meta={"mode": "16877", "uid": "1000", "gid": "1001"}),
+        "d/": Object(content_type=_TYPES_OF_DIRECTORIES[0], meta={"mode": "16893", "uid": "0", "gid": "1001"}),
     }
 )
 _BEGINNINGS: Mapping[str, Mapping[str, Object]] = MappingProxyType({"nothing": {}, "tree": _TREE})
@@ -181,21 +194,26 @@ class VolumeMachine(RuleBasedStateMachine):
     # rules comes first.
 
     @initialize(
-        target=directories, one=st.integers(0, len(MOUNT_OPTIONS) - 1), two=st.integers(0, len(MOUNT_OPTIONS) - 1)
+        target=directories,
+        one=st.integers(0, len(MOUNT_OPTIONS) - 1),
+        two=st.integers(0, len(MOUNT_OPTIONS) - 1),
+        versioned=st.sampled_from(("", "", "Enabled", "Suspended")),
     )
-    def start(self, one: int, two: int) -> Ids:
+    def start(self, one: int, two: int, versioned: str) -> Ids:
         """Two mounts with options of their own."""
-        return self.begin(one, two)
+        return self.begin(one, two, versioned)
 
-    def begin(self, one: int, two: int) -> MultipleResults[Id]:
-        """The ids of the directories that there are. one, two: which of the options each mount has."""
+    def begin(self, one: int, two: int, versioned: str = "") -> MultipleResults[Id]:
+        """The ids of the directories that there are. one, two: which of the options each mount has; versioned: the
+        bucket's state."""
         options = self.mount_options
+        self._versioned = versioned
         self._plans = {
             "one": MountPlan(options[one % len(options)]),
             "two": MountPlan(options[two % len(options)], self.plan.other_version),
         }
         self._begin()
-        return multiple(*(self._known_first(path) for path in ("", "c", "c/b")))
+        return multiple(*(self._known_first(path) for path in ("", "c", "c/b", "d")))
 
     @initialize(target=files, beginning=st.sampled_from(("nothing", *("tree",) * 7)))
     def populate(self, beginning: str) -> Ids:
@@ -213,14 +231,20 @@ class VolumeMachine(RuleBasedStateMachine):
     def _begin(self) -> None:
         if self._plans is None or self._beginning is None:
             return
-        self.world = self.make_world(self._plans, self._beginning)
+        self.world = self.make_world(self._plans, self._beginning, self._versioned)
         self.started = True
 
-    def make_world(self, plans: Mapping[str, MountPlan], objects: Mapping[str, Object]) -> World:
-        """Where an example goes on: mounts by name, and what the bucket holds first."""
+    def make_world(self, plans: Mapping[str, MountPlan], objects: Mapping[str, Object], versioning: str) -> World:
+        """Where an example goes on: mounts by name, what the bucket holds first, and its state."""
         plan = self.plan
         return World(
-            self.laboratory, plans, version=plan.version, fixed=plan.fixed, compare=plan.compare, objects=objects
+            self.laboratory,
+            plans,
+            version=plan.version,
+            fixed=plan.fixed,
+            compare=plan.compare,
+            objects=objects,
+            versioning=versioning,
         )
 
     def _may(self, what: str) -> bool:
@@ -284,7 +308,7 @@ class VolumeMachine(RuleBasedStateMachine):
         return handle or multiple()
 
     @precondition(lambda self: self.started and len(self.world.handles) < _MOST_HANDLES)
-    @rule(target=handles, mount=_MOUNTS, user=_USERS, file=files, flags=st.sampled_from(("r", "r+", "w", "a", "a+")))
+    @rule(target=handles, mount=_MOUNTS, user=_USERS, file=files, flags=_FLAGS)
     def open(self, mount: str, user: str, file: Id, flags: str) -> str | MultipleResults[str]:
         return self._opened(self.world.open(mount, user, self.path(file), flags))
 
@@ -295,6 +319,44 @@ class VolumeMachine(RuleBasedStateMachine):
         if self.full(path):
             return multiple()
         return self._opened(self.world.open(mount, user, path, flags))
+
+    @precondition(lambda self: self.started and len(self.world.handles) < _MOST_HANDLES)
+    @rule(
+        target=handles,
+        mount=_MOUNTS,
+        user=_USERS,
+        file=files,
+        flags=_FLAGS,
+        uses=_USES,
+        end=st.sampled_from(("close", "close", "close", "leave", "kill")),
+    )
+    def use(
+        self, *, mount: str, user: str, file: Id, flags: str, uses: list[tuple[str, str, int, int]], end: str
+    ) -> str | MultipleResults[str]:
+        """What programs do with a file that they have opened comes one after the other."""
+        world, path = self.world, self.path(file)
+        handle = world.open(mount, user, path, flags)
+        if not handle:
+            return multiple()
+        for what, body, offset, size in uses:
+            if what == "write":
+                world.write_handle(handle, body, offset)
+            elif what == "read":
+                world.read_handle(handle)
+            elif what == "truncate":
+                world.truncate_handle(handle, size)
+            elif what == "fsync":
+                world.fsync(handle)
+            elif what == "unlink":
+                world.unlink(mount, user, path)
+            else:
+                self._rename(mount, user, path, f"{path}{size}")
+        if end == "kill" and self._may("mount"):
+            self._done["mount"] += 1
+            world.kill(mount)
+        elif end == "close":
+            world.close(handle)
+        return handle if handle in world.handles else multiple()
 
     def _open(self, handle: str) -> bool:
         """Whether nothing (a kill, a remount) has closed it."""
@@ -361,6 +423,12 @@ class VolumeMachine(RuleBasedStateMachine):
         if old:
             self._rename(mount, user, old, self.below(directory, name))
 
+    @rule(mount=_MOUNTS, user=_USERS, old=st.one_of(files, directories), new=st.one_of(files, directories))
+    def replace(self, mount: str, user: str, old: Id, new: Id) -> None:
+        """A rename onto something that is there."""
+        if self._paths[old] and self._paths[new]:
+            self._rename(mount, user, self.path(old), self.path(new))
+
     def _rename(self, mount: str, user: str, old: str, new: str) -> None:
         if old != new and not self.full(new) and self.world.rename(mount, user, old, new):
             self._moved(old, new)
@@ -406,6 +474,11 @@ class VolumeMachine(RuleBasedStateMachine):
     @rule(mount=_MOUNTS, user=_USERS, item=st.one_of(files, directories))
     def lstat(self, mount: str, user: str, item: Id) -> None:
         self.world.lstat(mount, user, self.path(item))
+
+    @rule(mount=_MOUNTS, user=_USERS, directory=directories, name=_NAMES)
+    def look_for(self, mount: str, user: str, directory: Id, name: str) -> None:
+        """A name that may be missing, which a mount may remember."""
+        self.world.lstat(mount, user, self.below(directory, name))
 
     @rule(mount=_MOUNTS, user=_USERS, directory=directories)
     def ls(self, mount: str, user: str, directory: Id) -> None:
@@ -455,11 +528,14 @@ class VolumeMachine(RuleBasedStateMachine):
         self.world.delete(path)
         return self._gone(file, path)
 
-    @rule(directory=directories)
-    def delete_directory(self, directory: Id) -> None:
+    @rule(target=directories, directory=consumes(directories))
+    def delete_directory(self, directory: Id) -> Id | Ids:
         path = self.path(directory)
-        if path and any(self.world.model.below(path)):
+        if not path:
+            return directory
+        if any(self.world.model.below(path)):
             self.world.delete(path + "/")
+        return self._gone(directory, path)
 
     @precondition(lambda self: self._may("versioning"))
     @rule(state=st.sampled_from(("Enabled", "Suspended")))
@@ -467,13 +543,15 @@ class VolumeMachine(RuleBasedStateMachine):
         self._done["versioning"] += 1
         self.world.versioning(state)
 
-    @rule(seconds=st.sampled_from((0.5, 3.0, 8.0, 600.0, 1000.0)))
-    def advance(self, seconds: float) -> None:
-        self.world.advance(seconds)
+    @rule(seconds=st.sampled_from((0.5, 3.0, 8.0, 600.0, 1000.0)), times=st.sampled_from((1, 1, 2)))
+    def advance(self, seconds: float, times: int) -> None:
+        """In two goes everything is looked at meanwhile: a cache must not grow younger by that."""
+        for _ in range(times):
+            self.world.advance(seconds)
 
-    @rule(mount=_MOUNTS, file=files, body=_BODIES, status=st.sampled_from((403, 503)))
-    def refused_write(self, mount: str, file: Id, body: str, status: int) -> None:
-        self.world.refused_write(mount, self.path(file), body, status)
+    @rule(mount=_MOUNTS, file=files, body=_BODIES, status=st.sampled_from((403, 503)), append=st.booleans())
+    def refused_write(self, mount: str, file: Id, body: str, status: int, append: bool) -> None:
+        self.world.refused_write(mount, self.path(file), body, status, append=append)
 
     # --- mounts ---
 

@@ -12,12 +12,17 @@ Laws:
 - **Open files.** What a mount writes is on this mount at once and on the server with fsync or close, not before; a new
   file is not on the server until then. All opens of a name on one mount share its content. While the server lacks
   something of it, a new owner is not shown, and a new mode only where there is a stat cache (measured, 1.91.10).
+- **Times.** x-oss-meta-mtime is the time of the last write, or what utimensat(2) has set since. A rename and a change
+  of attributes keep it. Nothing is said after truncate(2), where time passes within the call, where a file is renamed
+  or given another time while it is open, where there was no time before, and where a mount has outdated metadata.
+- **Headers.** Content-Type goes by the name (octet-stream, for directories x-directory) in whatever a mount writes or
+  copies, the storage class is Standard, and metadata that ossfs does not know are kept.
 - **Caches.** A mount shows the current shape of a name, or one that the name had within the lifetime of the mount's
   cache; what the mount itself has changed it shows at once. After the expiry only the current shape is right. A
   listing is never cached. A name that has become another type may be EIO while the kernel knows the old one.
 - **Rights.** `rights.RIGHTS`. A call fails exactly when there is a reason to, with the errno of one of its reasons.
 
-It knows no request, no kernel and no clock: times are arguments. Not modelled, so never judged: times of files, sizes
+It knows no request, no kernel and no clock: times are arguments. Not modelled, so never judged: atime and ctime, sizes
 of directories, and calls on names of which the mount may have an outdated view (`Model.settled`). One thread.
 """
 
@@ -30,7 +35,7 @@ from dataclasses import dataclass, field
 
 from ossfuse.profile import NegativeCache, Profile, find
 
-__all__ = ["ABSENT", "Local", "Model", "MountView", "Object", "Shape", "View", "parents"]
+__all__ = ["ABSENT", "Local", "Model", "MountView", "Object", "Shape", "View", "parents", "timed"]
 
 _DIRECTORY_TYPES = ("application/x-directory", "httpd/unix-directory")
 _OCTET_STREAMS = ("application/octet-stream", "binary/octet-stream")
@@ -58,12 +63,14 @@ ABSENT = Shape("")
 
 @dataclass(frozen=True, slots=True)
 class Object:
-    """An object as the server has it. meta: names without "x-oss-meta-"."""
+    """An object as the server has it. meta: names without "x-oss-meta-". vague: what no shape shows of it may come from
+    an outdated view of the mount that wrote it."""
 
     body: bytes = b""
     content_type: str = "application/octet-stream"
     meta: Mapping[str, str] = field(default_factory=dict)
     storage_class: str = "Standard"
+    vague: bool = False
 
     @property
     def etag(self) -> str:
@@ -154,7 +161,8 @@ class Local:
     server lacks the file; suspect: somebody else changed the object meanwhile, so that content and upload depend on
     what was loaded before; hidden: unlinked while open; refused: a close was, so nothing of it is acknowledged. meta:
     for the upload; shown: what stat(2) makes of it until then. handles: names of the opens. supply: how many bytes the
-    mount can know: what GETs brought, and what was written, since it was opened."""
+    mount can know: what GETs brought, and what was written, since it was opened. held: utimensat(2) was called, so
+    it is for ossfs which time an upload has; vague: as of an object."""
 
     content: bytearray
     meta: dict[str, str]
@@ -167,17 +175,25 @@ class Local:
     refused: bool = False
     shown: dict[str, str] = field(default_factory=dict)
     supply: int = 0
+    held: bool = False
+    vague: bool = False
 
     def __post_init__(self) -> None:
         self.shown = dict(self.meta)
 
     def object(self) -> Object:
         """What an upload makes of it."""
-        return Object(bytes(self.content), self.content_type, dict(self.meta))
+        return Object(bytes(self.content), self.content_type, dict(self.meta), vague=self.vague)
+
+    def touch(self, when: float | None) -> None:
+        """The content changes, at a time that may be unknown."""
+        self.changed = True
+        self.meta = timed(self.meta, None if self.held else when)
 
     def change(self, meta: Mapping[str, str], *, cached: bool) -> bool:
         """Other metadata; False where the server has to be told now. cached: whether the mount has a stat cache."""
         self.meta.update(meta)
+        self.held = self.held or "mtime" in meta
         if self.changed or self.new:
             if cached and "mode" in meta:
                 self.shown["mode"] = meta["mode"]
@@ -190,8 +206,9 @@ class Local:
 class MountView:
     """A mount. open: files by path. past: outdated shapes of a name with the time until which each may show, whatever
     is above it and before the mount's options; wild: names of which nothing is known until then. shown: shapes after
-    the last step, likewise; others: the second ones of names that are two objects. listed: the names in each directory
-    when it was last listed here, or on the mount before it: no listing is ever cached."""
+    the last step, likewise; others: the second ones of names that are two objects. doubtful: names whose metadata
+    may be outdated here until then, whatever their shape; others_did: names that became so in this step. listed: the
+    names in each directory when it was last listed here, or on the mount before it: no listing is ever cached."""
 
     view: View
     alive: bool = True
@@ -200,7 +217,15 @@ class MountView:
     wild: dict[str, float] = field(default_factory=dict)
     shown: dict[str, Shape] = field(default_factory=dict)
     others: dict[str, Shape] = field(default_factory=dict)
+    doubtful: dict[str, float] = field(default_factory=dict)
+    others_did: set[str] = field(default_factory=set)
     listed: dict[str, list[str]] = field(default_factory=dict)
+
+
+def timed(meta: Mapping[str, str], when: float | None) -> dict[str, str]:
+    """The metadata with another time of modification; None: one of which nothing is known."""
+    rest = {name: value for name, value in meta.items() if name != "mtime"}
+    return rest if when is None else {**rest, "mtime": str(int(when))}
 
 
 def parents(path: str) -> list[str]:
@@ -218,6 +243,7 @@ class Model:
         self.objects: dict[str, Object] = {}
         self.mounts: dict[str, MountView] = {}
         self.litter = False  # a mount was killed, so hidden files of its opens stay
+        self.hidden: set[str] = set()  # keys of unlinked open files, as the server has them
         self._paths: set[str] = set()
 
     # --- what is there ---
@@ -232,7 +258,8 @@ class Model:
 
     def _index(self) -> None:
         found: set[str] = set()
-        for key in self.objects:
+        above = [key.rpartition("/")[0] for key in self.hidden]
+        for key in (*self.objects, *above):
             path = key.rstrip("/")
             while path and path not in found:
                 found.add(path)
@@ -329,7 +356,8 @@ class Model:
     def names(self, path: str) -> list[str]:
         """What a listing of the directory says, but for hidden files."""
         prefix = f"{path}/" if path else ""
-        found = {key[len(prefix) :].split("/", 1)[0] for key in self.below(path)}
+        hidden = (key for key in self.hidden if key.startswith(prefix))
+        found = {key[len(prefix) :].split("/", 1)[0] for key in (*self.below(path), *hidden)}
         return sorted(name for name in found if name and not name.startswith(_HIDDEN))
 
     # --- what changes it ---
@@ -352,8 +380,10 @@ class Model:
     def _undermine(self, key: str, by: str) -> None:
         for name, seen in self.mounts.items():
             local = seen.open.get(key.rstrip("/"))
-            if local is not None and name != by:
-                local.suspect = True
+            if name != by:
+                seen.others_did.add(key.rstrip("/"))
+                if local is not None:
+                    local.suspect = True
 
     def advance(self, now: float, *, by: str = "", own: Iterable[str] = (), deep: bool = False) -> None:
         """What was shown before becomes the past. by, own: the mount that made the change, and the names that it knows
@@ -376,6 +406,15 @@ class Model:
                 del seen.past[path]
             for path in [path for path, until in seen.wild.items() if until < now or (name == by and path in mine)]:
                 del seen.wild[path]
+            seen.doubtful |= dict.fromkeys(seen.others_did, now + seen.view.life)
+            seen.others_did.clear()
+            if name == by:
+                for path in mine:
+                    seen.doubtful.pop(path, None)
+
+    def doubtful(self, mount: str, path: str, now: float) -> bool:
+        """Whether the mount may have outdated metadata of a name, even where it has the right shape."""
+        return self.mounts[mount].doubtful.get(path, 0.0) >= now
 
     def confuse(self, mount: str, path: str, now: float) -> None:
         """The mount has done something to the name that the model could not follow."""

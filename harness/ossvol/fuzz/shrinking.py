@@ -52,11 +52,21 @@ class Example:
     version: str
     fixed: bool
     compare: bool = True
+    versioning: str = ""
     made_by: type[World] = World
 
     @classmethod
     def of(cls, world: World) -> Example:
-        return cls(world.plans, world.objects, world.asked.made, world.version, world.fixed, world.compare, type(world))
+        return cls(
+            world.plans,
+            world.objects,
+            world.asked.made,
+            world.version,
+            world.fixed,
+            world.compare,
+            world.versioned,
+            type(world),
+        )
 
 
 def replay(laboratory: Laboratory, example: Example) -> tuple[World, Violation | None]:
@@ -68,6 +78,7 @@ def replay(laboratory: Laboratory, example: Example) -> tuple[World, Violation |
         fixed=example.fixed,
         compare=example.compare,
         objects=example.objects,
+        versioning=example.versioning,
     )
     broken: Violation | None = None
     try:
@@ -140,6 +151,8 @@ def _fewer_calls(example: Example, breaks: Callable[[Example], bool]) -> Example
 
 
 def _simpler_surroundings(example: Example, breaks: Callable[[Example], bool]) -> Example:
+    attempt = replace(example, versioning="")
+    example = attempt if example.versioning and breaks(attempt) else example
     for key in reversed(tuple(example.objects)):
         attempt = replace(example, objects={one: found for one, found in example.objects.items() if one != key})
         example = attempt if breaks(attempt) else example

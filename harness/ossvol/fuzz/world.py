@@ -21,7 +21,7 @@ from ossvol.actions import observe
 from ossvol.fuzz.accounting import Account, delivered
 from ossvol.fuzz.calls import Calls, recorded
 from ossvol.fuzz.comparison import Bystander, Onlooker, compare_mounts, compare_server, expectation, is_hidden, shape_of
-from ossvol.fuzz.model import Local, Model, Object, Shape, View, parents
+from ossvol.fuzz.model import Local, Model, Object, Shape, View, parents, timed
 from ossvol.fuzz.rights import USERS, refusals
 from ossvol.fuzz.violation import Violation, violation
 from ossvol.scenario.model import STEP_MODELS
@@ -81,8 +81,8 @@ class Reasons:
 
 class World:
     """laboratory: where it all runs; plans: mounts by name; version: the release of those that name none; fixed:
-    without its defects. objects: what is in the bucket first, by key. compare: whether the whole is compared after each
-    step; it is after the last one in any case.
+    without its defects. objects: what is in the bucket first, by key; versioning: its state then. compare: whether the
+    whole is compared after each step; it is after the last one in any case.
 
     Raises Violation from every method."""
 
@@ -97,9 +97,10 @@ class World:
         fixed: bool = True,
         compare: bool = True,
         objects: Mapping[str, Object] = MappingProxyType({}),
+        versioning: str = "",
     ) -> None:
         self.laboratory = laboratory
-        self.plans, self.objects = plans, objects
+        self.plans, self.objects, self.versioned = plans, objects, versioning
         self.asked = Calls()
         self.version, self.fixed = version, fixed
         self.compare = compare
@@ -110,12 +111,14 @@ class World:
         self.cells: Counter[tuple[str, str, str]] = Counter()
         self.explained: Counter[str] = Counter()
         self.steps = self.judged = self.live = 0
+        # A mount process has a clock of its own, and time of its own passes meanwhile.
+        self.slack = 60.0 if laboratory.via == "kernel" else 0.0
         self._changed = False
         self._hidden = 0
         self._opened = 0
         self._ever: dict[tuple[str, str], dict[Shape, None]] = {}
         self.given: Step = {
-            "bucket": {"name": BUCKET},
+            "bucket": {"name": BUCKET, **({"versioning": versioning} if versioning else {})},
             "volumes": {name: self._volume(plan) for name, plan in plans.items()},
             "containers": {
                 user.name: {"uid": user.uid, "gid": user.gid, **({"groups": list(user.groups)} if user.groups else {})}
@@ -126,13 +129,15 @@ class World:
         if objects:
             self.given["objects"] = [_given(key, one) for key, one in objects.items()]
         self.env = laboratory.begin(self.given, version=version, fixed=fixed)
-        self._now = self.env.cloud.clock.now()
+        self._now = self._began = self.env.cloud.clock.now()
         self.model.objects.update(objects)
         self.model.advance(self._now)
         for name, plan in plans.items():
             self.model.mount(name, self._view(plan))
         self.judge = View.of("", version, fixed=fixed)
         self.account = Account(BUCKET, self.env.cloud.access_log)
+        if versioning:
+            self.account.versioning(versioning)
         for key, one in objects.items():
             self.account.put(key, len(one.body))
         self.verb = ""
@@ -189,6 +194,7 @@ class World:
     def perform(self, step: Step) -> Observation:
         """Carries a step out and keeps it, with the errno that it showed."""
         self.verb = verb = next(iter(step))
+        self._began = self._now
         seen = observe(self.env, STEP_MODELS[verb].model_validate(step))
         self._now = self.env.cloud.clock.now()
         changing = verb not in _LOOKING and (not seen.errno or any(one.operation in _WRITES for one in seen.records))
@@ -275,6 +281,8 @@ class World:
                 for path, shape in one.shown.items():
                     known = self._ever.setdefault((name, path), {})
                     known[shape] = None
+            if self.model.hidden or self.model.hidden_files():
+                self.model.hidden = {key for key in self.census() if is_hidden(key)}
             self.model.advance(self.now(), by=mount, own=own, deep=deep)
         if self.compare:
             compare_server(self)
@@ -370,7 +378,19 @@ class World:
 
     def _new_meta(self, user: str, mode: int) -> dict[str, str]:
         who = _USERS[user]
-        return {"mode": str(mode), "uid": str(who.uid), "gid": str(who.gid)}
+        return self._written({"mode": str(mode), "uid": str(who.uid), "gid": str(who.gid)})
+
+    def _written(self, meta: Mapping[str, str]) -> dict[str, str]:
+        """The metadata of what was written in the last step."""
+        return timed(meta, self._when())
+
+    def _rewritten(self, mount: str, path: str, body: bytes, meta: Mapping[str, str]) -> Object:
+        """What a mount makes of an object that is there. meta: what it would be with an up-to-date view."""
+        return Object(body, meta=meta, vague=self.model.doubtful(mount, path, self.now()))
+
+    def _when(self) -> float | None:
+        """When the last step was done, None when time has passed meanwhile: between two attempts of an upload."""
+        return self._now if self._now == self._began or self.slack else None
 
     # --- content by path ---
 
@@ -392,16 +412,17 @@ class World:
             data = body.encode()
             if local is not None:
                 content = bytes(local.content) + data if append else data
-                local.changed = local.changed or content != bytes(local.content) or bool(data)
+                if content != bytes(local.content) or data:
+                    local.touch(self._when())
                 local.supply += len(data)
                 local.content[:] = content
                 self.model.upload(mount, path)
             elif stored is not None:
                 content = stored.body + data if append else data
                 if content != stored.body or data:
-                    self.model.put(path, Object(content, meta=stored.meta), by=mount)
+                    self.model.put(path, self._rewritten(mount, path, content, self._written(stored.meta)), by=mount)
             else:
-                self.model.put(path, Object(data, meta=meta), by=mount)
+                self.model.put(path, Object(data, meta=self._written(meta)), by=mount)
         self.settle(mount if done else "", [path])
 
     @recorded
@@ -436,15 +457,14 @@ class World:
             else:
                 stored = self.model.objects[path]
                 body = stored.body[:size].ljust(size, b"\0")
-                self.model.put(path, Object(body, meta=stored.meta), by=mount)
+                self.model.put(path, self._rewritten(mount, path, body, timed(stored.meta, None)), by=mount)
         self.settle(mount if done else "", [path])
 
-    @staticmethod
-    def _resize(local: Local, size: int) -> None:
+    def _resize(self, local: Local, size: int) -> None:
         if size != len(local.content):
             local.supply += max(0, size - len(local.content))
             local.content[:] = bytes(local.content[:size]).ljust(size, b"\0")
-            local.changed = True
+            local.touch(None)
 
     # --- open files ---
 
@@ -484,6 +504,7 @@ class World:
         if local is None:
             stored = self.model.objects.get(path, Object())
             local = seen.open[path] = Local(bytearray(stored.body), dict(stored.meta), suspect=suspect)
+            local.vague = self.model.doubtful(mount, path, self.now())
             local.supply = delivered(self.last.records, path)
         local.suspect = local.suspect or suspect
         local.handles.add(name)
@@ -498,7 +519,7 @@ class World:
             local.shown = dict(local.meta)
         elif flags[0] == "w" and local.content:
             local.content[:] = b""
-            local.changed = True
+            local.touch(self._when())
             self.model.upload(mount, path)
 
     def _local(self, handle: Handle) -> Local:
@@ -527,7 +548,7 @@ class World:
             if len(local.content) < at:
                 local.content += bytes(at - len(local.content))
             local.content[at : at + len(data)] = data
-            local.changed = True
+            local.touch(self._when())
         self.settle(handle.mount if done else "", [handle.path])
 
     @recorded
@@ -701,6 +722,7 @@ class World:
             whole = all(model.settled(mount, path, now) and not self._odd_anywhere(path) for path in inner)
             if not whole or self._open_below(old) or (user != "root" and inner) or model.hidden_files():
                 found.judged = False
+            self.model.litter = self.model.litter or self.model.hidden_files()  # which may move along
         if old == new or any(self._frozen(model.objects.get(path)) for path in (old, *model.below(old))):
             found.judged = False
         done = self._call({"rename": old, "to": new, "in": mount, "as": user}, found, mount, user, [old, new])
@@ -708,10 +730,18 @@ class World:
             self._moved(mount, old, new, shape)
         elif done is None and not self.last.errno:
             self._moved_somehow(mount, old, new)
-        elif done is None and new in self.model.mounts[mount].open and new not in self.model.objects:
-            self._hide(mount, new)  # what is open under the new name gives way before anything else happens
+        elif done is None and self._gave_way(mount, new):
+            self._hide(mount, new)
         self.settle(mount if done else "", [old, new], deep=True)
         return done is not False and not self.last.errno
+
+    def _gave_way(self, mount: str, path: str) -> bool:
+        """Whether what is open under the new name was hidden before the rename failed: it is, once both are looked up
+        and the directories may be written, whatever the server says then."""
+        local = self.model.mounts[mount].open.get(path)
+        if local is None or (local.new and errno_code(self.last.errno) != errno.EREMOTE):
+            return False
+        return path not in self.model.objects
 
     def _moved_somehow(self, mount: str, old: str, new: str) -> None:
         """A rename that the model could not foretell: what is open has another name now."""
@@ -735,10 +765,11 @@ class World:
         self._hide(mount, new)
         if shape.kind != "directory":
             if old in seen.open:
+                seen.open[old].meta = timed(seen.open[old].meta, None)  # of the write or of the open
                 model.upload(mount, old)
                 self._reopened(mount, old, new)
             stored = model.objects[old]
-            model.put(new, Object(stored.body, meta=stored.meta), by=mount)
+            model.put(new, self._rewritten(mount, old, stored.body, stored.meta), by=mount)
             model.delete(old, by=mount)
             return
         made: dict[str, Object] = {}
@@ -746,15 +777,22 @@ class World:
             place = new + path[len(old) :]
             raw = model.raw(seen.view, path)
             if raw.kind == "directory":
-                meta = {"mode": str(stat.S_IFDIR | raw.mode), "uid": str(raw.uid), "gid": str(raw.gid)}
-                made[place + "/"] = Object(b"", _DIRECTORY, meta)
+                made[place + "/"] = Object(b"", _DIRECTORY, self._directory_meta(mount, path, raw))
             else:
                 stored = model.objects[path]
-                made[place] = Object(stored.body, meta=stored.meta)
+                made[place] = self._rewritten(mount, path, stored.body, stored.meta)
         for key in [old + "/", *model.below(old)]:
             model.delete(key, by=mount)
         for key, one in made.items():
             model.put(key, one, by=mount)
+
+    def _directory_meta(self, mount: str, path: str, raw: Shape) -> dict[str, str]:
+        """Of the object that a directory gets when it is written anew."""
+        meta = {"mode": str(stat.S_IFDIR | raw.mode), "uid": str(raw.uid), "gid": str(raw.gid)}
+        stored = self.model.objects.get(path + "/")
+        known = stored is not None and not self.model.doubtful(mount, path, self.now())
+        mtime = stored.meta.get("mtime") if stored is not None and known else None
+        return meta if mtime is None else {**meta, "mtime": mtime}
 
     @recorded
     def link(self, mount: str, user: str, old: str, new: str) -> None:
@@ -807,9 +845,9 @@ class World:
 
     @recorded
     def utime(self, mount: str, user: str, path: str, mtime: int) -> None:
-        """Times are not compared, but nothing else may change."""
+        """The time of access is the same."""
         step = {"utime": path, "mtime": mtime, "in": mount, "as": user}
-        self._change(mount, user, path, step, call="utime", change=lambda kind: {})
+        self._change(mount, user, path, step, call="utime", change=lambda kind: {"mtime": str(mtime)})
 
     def _change(
         self, mount: str, user: str, path: str, step: Step, *, call: str, change: Callable[[int], dict[str, str]]
@@ -828,14 +866,16 @@ class World:
             if local is not None:
                 if not local.change(change(stat.S_IFREG), cached=seen.view.expire != 0):
                     stored = model.objects[path]
-                    model.put(path, Object(stored.body, meta={**stored.meta, **change(stat.S_IFREG)}), by=mount)
+                    meta = {**stored.meta, **change(stat.S_IFREG)}
+                    model.put(path, self._rewritten(mount, path, stored.body, meta), by=mount)
             elif raw.kind == "directory":
                 stored = model.objects.get(path + "/") or Object()
-                whole = {"mode": str(stat.S_IFDIR | raw.mode), "uid": str(raw.uid), "gid": str(raw.gid)}
-                model.put(path + "/", Object(stored.body, _DIRECTORY, {**whole, **change(stat.S_IFDIR)}), by=mount)
+                whole = {**self._directory_meta(mount, path, raw), **change(stat.S_IFDIR)}
+                model.put(path + "/", Object(stored.body, _DIRECTORY, whole), by=mount)
             else:
                 stored = model.objects[path]
-                model.put(path, Object(stored.body, meta={**stored.meta, **change(stat.S_IFREG)}), by=mount)
+                meta = {**stored.meta, **change(stat.S_IFREG)}
+                model.put(path, self._rewritten(mount, path, stored.body, meta), by=mount)
         self.settle(mount if done else "", [path])
 
     @recorded
@@ -860,6 +900,11 @@ class World:
         else:
             found.judged = True
             self._missing(found, allowed[0])
+            above = parents(path)[1:]
+            if any(
+                model.current(mount, one).kind != "directory" or not model.settled(mount, one, now) for one in above
+            ):
+                found.may |= set(_PERMISSION)  # of what there was, or of what is in the way
         step = {"lstat": path, "in": mount, "as": user}
         if self._call(step, found, mount, user, []) and self.last.stat is not None:
             seen = shape_of(self.last.stat)
@@ -930,12 +975,12 @@ class World:
         self.settle()
 
     @recorded
-    def refused_write(self, mount: str, path: str, body: str, status: int) -> None:
+    def refused_write(self, mount: str, path: str, body: str, status: int, *, append: bool = False) -> None:
         """The next upload of a name meets an error: 403 is told at once and changes nothing, 503 is tried again."""
         found, shape = self._creating(mount, "root", path)
         if found.must or not found.judged or path in self.model.mounts[mount].open or shape.kind == "symlink":
             return
-        if not body and shape.kind and not shape.size:
+        if not body and shape.kind and (append or not shape.size):
             return  # nothing would be uploaded
         if status != 403 and self.laboratory.via == "kernel":
             return  # between attempts a mount process waits for seconds of real time
@@ -943,10 +988,16 @@ class World:
         fault = {"operation": "PutObject", "key": path, "status": status, "code": code}
         self.perform({"fault": fault})
         if status != 403:
-            self.write(mount, "root", path, body)
+            self.write(mount, "root", path, body, append=append)
             return
         found.must.add(errno.EPERM)
-        self._call({"write": path, "body": body, "in": mount, "as": "root"}, found, mount, "root", [path])
+        self._call(
+            {"append" if append else "write": path, "body": body, "in": mount, "as": "root"},
+            found,
+            mount,
+            "root",
+            [path],
+        )
         if not shape.kind:
             meta = self._new_meta("root", stat.S_IFREG | (0o666 & ~_UMASK))
             view = self.model.mounts[mount].view
