@@ -175,7 +175,8 @@ class Entity:
                 self._resize(size)
             remote = self._remote_size
             if headers is not None:
-                self.headers = dict(headers)
+                waiting = self.meta_pending and not self._profile.reopen_forgets_metadata
+                self.headers = {**headers, **(self.headers if waiting else {})}
                 remote = content_length(headers)
             self._remote_size = min(remote, self.size if size is not None else self._remote_size)
 

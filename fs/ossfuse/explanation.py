@@ -725,6 +725,13 @@ WORDS: Mapping[str, Words] = {
             "opening a file that was made shorter keeps its size",
         ),
     ),
+    "reopen_forgets_metadata": Words(
+        _DEFECTS,
+        either(
+            "without stat cache, one more open forgets a change of owner or mode that waits for the upload",
+            "one more open of a file knows what waits for its upload",
+        ),
+    ),
     "link_refusal": Words(
         _NAMES, choice({LinkRefusal.EPERM: "link(2) is EPERM", LinkRefusal.ENOTSUP: "link(2) is ENOTSUP"})
     ),

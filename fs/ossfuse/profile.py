@@ -267,6 +267,9 @@ class Profile:
     # 1.91: one more open of a file that was made shorter and not uploaded takes the object's size. Source:
     # FdEntity::Open; measured
     dirty_reopen_grows: bool = True
+    # 1.91: one more open of a file takes the metadata that the server has, and forgets a change that waits for the
+    # upload. The stat cache knows the change. Source: FdEntity::Open; measured
+    reopen_forgets_metadata: bool = True
 
     # --- namespace and metadata (source: s3fs_mkdir, s3fs_rename, s3fs_chmod ...; measured) ---
     link_refusal: LinkRefusal = LinkRefusal.ENOTSUP  # 1.80: EPERM
@@ -466,6 +469,7 @@ _V1806 = Profile(
     path_truncate_ignored=False,
     dirty_shrink_ignored=False,
     dirty_reopen_grows=False,
+    reopen_forgets_metadata=False,
     dirty_metadata_forgets_type=False,
     read_forgets_shrink=False,
     failed_upload_hides_new_file=False,
@@ -676,6 +680,7 @@ DEFECTS = (
     Defect("shrink-ignored", "dirty_shrink_ignored", right=False),
     Defect("shrink-lost-by-read", "read_forgets_shrink", right=False),
     Defect("shortened-grows-back", "dirty_reopen_grows", right=False),
+    Defect("chmod-lost-by-open", "reopen_forgets_metadata", right=False),
     Defect("type-forgotten", "dirty_metadata_forgets_type", right=False),
     Defect("error-cached-as-missing", "negative_cache_any_failure", right=False),
     Defect("refused-name-exists", "forbidden_head_exists", right=False),

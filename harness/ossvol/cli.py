@@ -202,6 +202,9 @@ def fuzz(
     database: Annotated[
         str, typer.Option(metavar="DIR|redis://...", help="Where Hypothesis keeps what it has found.")
     ] = "",
+    defects: Annotated[
+        bool, typer.Option("--defects", help="With the release's defects: what a listed one explains is no failure.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Random steps on a volume, judged by a reference model or by another side; a failure is shrunk to a scenario.
@@ -224,6 +227,7 @@ def fuzz(
             database=database,
             jobs=jobs,
             against=against,
+            defects=defects,
         )
         print(report.as_json() if json else report.as_text())
     raise typer.Exit(report.exit_code())

@@ -67,6 +67,16 @@ class Report:
             "seed": result.seed,
             "against": result.plan.against,
             "explained": dict(sorted(tally.explained.items())),
+            "defects": [
+                {
+                    "names": list(names),
+                    "count": count,
+                    "property": tally.first[names].property,
+                    "text": tally.first[names].text,
+                    "steps": list(tally.first[names].steps),
+                }
+                for names, count in tally.met.most_common()
+            ],
             "failures": failures,
         }
         return json_module.dumps(body, ensure_ascii=False)
@@ -86,6 +96,7 @@ class Report:
         for index, failure in enumerate(result.failures):
             lines += _failure_lines(failure)
             lines.append(f"  reproduce  {self.reproduce(index)}")
+        lines += _met_lines(tally)
         rate = tally.steps / result.seconds if result.seconds else 0.0
         lines += [f"explained {count:5} x {entry}" for entry, count in sorted(tally.explained.items())]
         lines += [
@@ -100,6 +111,15 @@ class Report:
 def _failure_lines(failure: Failure) -> list[str]:
     lines = [f"{failure.property}: {failure.text}", f"  after {len(failure.steps)} steps, the last one fails:"]
     return lines + [f"    {json_module.dumps(step, ensure_ascii=False)}" for step in failure.steps]
+
+
+def _met_lines(tally: Tally) -> list[str]:
+    lines = []
+    for names, count in tally.met.most_common():
+        first = tally.first[names]
+        lines.append(f"listed defect {' with '.join(names)}, met {count} times; {first.property}: {first.text}")
+        lines += [f"    {json_module.dumps(step, ensure_ascii=False)}" for step in first.steps]
+    return lines
 
 
 def _percent(part: int, whole: int) -> str:
@@ -122,6 +142,7 @@ def fuzz(
     shard: str,
     save: Path | None,
     database: str,
+    defects: bool = False,
     jobs: int = 1,
     against: str = "",
 ) -> Report:
@@ -133,10 +154,12 @@ def fuzz(
 
     if profile not in PROFILES:
         raise UsageError(f"--profile {profile}: there are {', '.join(PROFILES)}")
+    if against and defects:
+        raise UsageError("--defects is for a run against the model; with --against both sides have their defects")
     if against:
         plan = plan_against(against, via=via, ossfs=ossfs, version=ossfs_version)
     else:
-        plan = _plan(via, ossfs, ossfs_version)
+        plan = _plan(via, ossfs, ossfs_version, defects=defects)
     many, long = PROFILES[profile]
     many, long = examples or many, steps or long
     parts = parts_of(seed, many)
@@ -153,6 +176,7 @@ def fuzz(
     words = ["ossvol", "fuzz", "--via", plan.via, "--profile", profile, "--seed", str(seed)]
     words += ["--against", plan.against] if plan.against else []
     words += ["--ossfs", ossfs] if ossfs else ["--ossfs-version", plan.version]
+    words += ["--defects"] if defects else []
     words += ["--examples", str(examples)] if examples else []
     words += ["--steps", str(steps)] if steps else []
     words += ["--shard", shard] if shard else []
@@ -164,7 +188,7 @@ def fuzz(
     return report
 
 
-def _plan(via: Literal["kernel", "direct"] | None, ossfs: str, version: str) -> Plan:
+def _plan(via: Literal["kernel", "direct"] | None, ossfs: str, version: str, *, defects: bool) -> Plan:
     from ossfuse import profile as releases
     from ossvol.fuzz.against import DEFAULT_VERSION
     from ossvol.fuzz.plan import Plan
@@ -180,7 +204,8 @@ def _plan(via: Literal["kernel", "direct"] | None, ossfs: str, version: str) -> 
     if row.create_uploads_empty or row.directory_needs_empty:
         raise UsageError(f"the model knows ossfs 1.91.x, not {version}; `ossvol parity` compares the others")
     engine = choose_via(via or ("kernel" if ossfs else "direct"), ossfs=ossfs)
-    return Plan(engine, str(Path(ossfs).resolve()) if ossfs else "", version, fixed=not ossfs)
+    binary = str(Path(ossfs).resolve()) if ossfs else ""
+    return Plan(engine, binary, version, fixed=not (ossfs or defects), explain=defects)
 
 
 def _need_extra() -> None:

@@ -205,7 +205,13 @@ def _plain_names(seen: MountView) -> set[str]:
     """Names that, as everything above them, have one shape only, the current one: nearly all, nearly always."""
     if "" in seen.wild:
         return set()
-    odd = {*seen.past, *seen.wild, *seen.others, *(path for path, local in seen.open.items() if local.suspect)}
+    odd = {
+        *seen.past,
+        *seen.late,
+        *seen.wild,
+        *seen.others,
+        *(path for path, local in seen.open.items() if local.suspect),
+    }
     plain: set[str] = set()
     for path in seen.shown:  # in byte order, so directories before what is in them
         above = path.rpartition("/")[0]

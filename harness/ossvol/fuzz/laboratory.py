@@ -21,6 +21,7 @@ from ossvol.scenario.model import Given
 if TYPE_CHECKING:
     from osscloud.service import OssService
     from osscluster.kernel import KernelEngine
+    from ossfuse.profile import Fixed
 
 __all__ = ["Census", "Laboratory"]
 
@@ -48,15 +49,19 @@ class Census:
 
 
 class Laboratory:
-    """via: the engine. ossfs: path of a real binary, "" for the simulation. Close it, or use it as a context manager.
+    """via: the engine. ossfs: path of a real binary, "" for the simulation. like: another laboratory, whose examples
+    are to go the same way here. Close it, or use it as a context manager.
 
+    waits: mounts wait in real time, and kernels have caches of their own; real_time: mounts keep the machine's time.
     Raises EnvironmentMissing."""
 
-    def __init__(self, via: Literal["direct", "kernel"], *, ossfs: str = "") -> None:
+    def __init__(self, via: Literal["direct", "kernel"], *, ossfs: str = "", like: Laboratory | None = None) -> None:
         # Directories that last for milliseconds are better off in memory.
         state = str(_MEMORY / f"ossvol-{os.geteuid()}") if via == "direct" and os.access(_MEMORY, os.W_OK) else None
         self.via = via
         self.ossfs = ossfs
+        self.waits: bool = like.waits if like else via == "kernel"
+        self.real_time: bool = like.real_time if like else bool(ossfs)
         self.engine: DirectEngine | KernelEngine = make_engine(via, ossfs=ossfs or None, state_dir=state)
         self.census = self.engine.cloud.install(Census)
         self.environment: Environment | None = None
@@ -69,7 +74,7 @@ class Laboratory:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    def begin(self, given: Mapping[str, Any], *, version: str, fixed: bool) -> Environment:
+    def begin(self, given: Mapping[str, Any], *, version: str, fixed: Fixed) -> Environment:
         """An environment as the scenario language describes it, with everything mounted. Raises MountFailed."""
         self.end()
         self._descriptors = _descriptors()

@@ -25,6 +25,7 @@ from hypothesis.stateful import (
     rule,
 )
 
+from ossvol.fuzz.attribution import WatchedWorld
 from ossvol.fuzz.model import Object
 from ossvol.fuzz.plan import Plan
 from ossvol.fuzz.violation import Violation, violation
@@ -119,7 +120,8 @@ class VolumeMachine(RuleBasedStateMachine):
     """Two mounts of one bucket, three users and another client.
 
     laboratory, plan, tally: set by `run`. `self.world` does and judges; `self.path(id)` says where an object is;
-    `self.require(condition, text)` states an application's invariant.
+    `self.require(condition, text)` states an application's invariant. quiet: defects that an example does without where
+    the run has them.
     """
 
     laboratory: ClassVar[Laboratory]
@@ -132,6 +134,7 @@ class VolumeMachine(RuleBasedStateMachine):
     handles: Bundle[str] = Bundle("handles")
 
     world: World
+    quiet: tuple[str, ...] = ()
 
     def __init__(self) -> None:
         super().__init__()
@@ -186,7 +189,7 @@ class VolumeMachine(RuleBasedStateMachine):
     def require(self, condition: object, text: str, step: dict[str, Any] | None = None) -> None:
         """An invariant of an application. step: of the scenario language, with the expectation that does not hold."""
         if not condition:
-            raise violation("application-invariant", text, step)
+            self.world.blame(violation("application-invariant", text, step))
 
     # --- the frame ---
 
@@ -236,7 +239,19 @@ class VolumeMachine(RuleBasedStateMachine):
 
     def make_world(self, plans: Mapping[str, MountPlan], objects: Mapping[str, Object], versioning: str) -> World:
         """Where an example goes on: mounts by name, what the bucket holds first, and its state."""
-        plan = self.plan
+        plan, tally = self.plan, self.tally
+        if plan.explain:
+            return WatchedWorld(
+                self.laboratory,
+                plans,
+                version=plan.version,
+                fixed=self.quiet,
+                compare=plan.compare,
+                objects=objects,
+                versioning=versioning,
+                thorough=not tally.unlisted,
+                known=tally.first,
+            )
         return World(
             self.laboratory,
             plans,
@@ -255,8 +270,13 @@ class VolumeMachine(RuleBasedStateMachine):
             return
         world, failure = self.world, sys.exc_info()[1]
         try:
-            if failure is None:
-                world.finish()
+            try:
+                if failure is None:
+                    world.finish()
+            finally:
+                left = self.laboratory.end()
+            if left and failure is None:
+                world.blame(violation("nothing-leaks", ", ".join(left)))
         except Violation as found:
             failure = found
             raise
@@ -264,11 +284,6 @@ class VolumeMachine(RuleBasedStateMachine):
             if isinstance(failure, Violation):
                 world.lead_to(failure)
             self.tally.add(world)
-            left = self.laboratory.end()
-        if left and failure is None:
-            leak = violation("nothing-leaks", ", ".join(left))
-            world.lead_to(leak)
-            raise leak
 
     # --- files ---
 

@@ -160,9 +160,10 @@ class Local:
     """A file that a mount has open. content: what its readers see; changed: the server lacks something of it; new: the
     server lacks the file; suspect: somebody else changed the object meanwhile, so that content and upload depend on
     what was loaded before; hidden: unlinked while open; refused: a close was, so nothing of it is acknowledged. meta:
-    for the upload; shown: what stat(2) makes of it until then. handles: names of the opens. supply: how many bytes the
-    mount can know: what GETs brought, and what was written, since it was opened. held: utimensat(2) was called, so
-    it is for ossfs which time an upload has; vague: as of an object."""
+    for the upload; elsewhere: where a rename that stopped half-way may have taken it; shown: what stat(2) makes of it
+    until then. handles: names of the opens. supply: how many bytes the mount can know: what GETs brought, and what was
+    written, since it was opened. held: utimensat(2) was called, so it is for ossfs which time an upload has; vague: as
+    of an object."""
 
     content: bytearray
     meta: dict[str, str]
@@ -173,6 +174,7 @@ class Local:
     hidden: bool = False
     handles: set[str] = field(default_factory=set)
     refused: bool = False
+    elsewhere: str = ""
     shown: dict[str, str] = field(default_factory=dict)
     supply: int = 0
     held: bool = False
@@ -205,16 +207,18 @@ class Local:
 @dataclass(slots=True)
 class MountView:
     """A mount. open: files by path. past: outdated shapes of a name with the time until which each may show, whatever
-    is above it and before the mount's options; wild: names of which nothing is known until then. shown: shapes after
-    the last step, likewise; others: the second ones of names that are two objects. doubtful: names whose metadata
-    may be outdated here until then, whatever their shape; others_did: names that became so in this step. listed: the
-    names in each directory when it was last listed here, or on the mount before it: no listing is ever cached."""
+    is above it and before the mount's options; late: the shape of before an upload, likewise; wild: names of which
+    nothing is known until then. shown: shapes after the last step, likewise; others: the second ones of names that are
+    two objects. doubtful: names whose metadata may be outdated here until then, whatever their shape; others_did: names
+    that became so in this step. listed: the names in each directory when it was last listed here, or on the mount
+    before it: no listing is ever cached."""
 
     view: View
     alive: bool = True
     open: dict[str, Local] = field(default_factory=dict)
     past: dict[str, list[tuple[Shape, float]]] = field(default_factory=dict)
     wild: dict[str, float] = field(default_factory=dict)
+    late: dict[str, tuple[Shape, float]] = field(default_factory=dict)
     shown: dict[str, Shape] = field(default_factory=dict)
     others: dict[str, Shape] = field(default_factory=dict)
     doubtful: dict[str, float] = field(default_factory=dict)
@@ -324,6 +328,8 @@ class Model:
         if not path:
             return []
         found = [self._own(seen, path)]
+        if path in seen.late and seen.late[path][1] >= now:
+            found.append(seen.late[path][0])
         local = seen.open.get(path)
         if local is not None and not local.hidden and not local.suspect:
             return found
@@ -404,6 +410,8 @@ class Model:
                     seen.past.setdefault(path, []).append((others[path], now + seen.view.life))
             for path in [path for path, known in seen.past.items() if all(until < now for _, until in known)]:
                 del seen.past[path]
+            for path in [path for path, (_, until) in seen.late.items() if until < now]:
+                del seen.late[path]
             for path in [path for path, until in seen.wild.items() if until < now or (name == by and path in mine)]:
                 del seen.wild[path]
             seen.doubtful |= dict.fromkeys(seen.others_did, now + seen.view.life)
@@ -422,7 +430,7 @@ class Model:
         seen.wild[path] = now + seen.view.life
 
     def linger(self, mount: str, path: str, shape: Shape, now: float) -> None:
-        """A new file that could not be uploaded is gone, but the kernel may not know for a second."""
+        """A shape that is gone, but the kernel may not know for a second."""
         self.mounts[mount].past.setdefault(path, []).append((shape, now + 2 * _KERNEL_CACHE))
 
     def _show(self, name: str) -> None:
@@ -431,13 +439,17 @@ class Model:
         seen.shown = {path: self._own(seen, path) for path in sorted(known)}
         seen.others = {path: other for path in known for other in self._other(seen.view, path)}
 
-    def upload(self, mount: str, path: str) -> None:
+    def upload(self, mount: str, path: str, now: float) -> None:
         """The server gets what an open file lacks there."""
-        local = self.mounts[mount].open[path]
+        seen = self.mounts[mount]
+        local = seen.open[path]
         if local.changed or local.new:
             self.put(path, local.object(), by=mount)
             local.changed = local.new = False
-            local.shown = dict(local.meta)
+            if local.shown != local.meta:
+                # The kernel goes on with the owner that it was told before.
+                seen.late[path] = self._own(seen, path), now + 2 * _KERNEL_CACHE
+                local.shown = dict(local.meta)
 
     def hidden_files(self) -> bool:
         """Whether there may be objects of unlinked open files."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from ossvol.fuzz.violation import Encounter
     from ossvol.fuzz.world import World
 
 __all__ = ["PROFILES", "Plan", "Tally"]
@@ -21,8 +22,9 @@ PROFILES: dict[str, tuple[int, int]] = {"quick": (60, 40), "ci": (600, 50), "nig
 @dataclass(frozen=True, slots=True)
 class Plan:
     """via: the engine. ossfs: path of a real binary. version, other_version: of the two mounts; fixed: without defects.
-    compare: the whole after each step, not only at the end. against: what another run of the same steps is compared
-    with, an engine or the path of a real binary, "" for nothing."""
+    compare: the whole after each step, not only at the end. explain: the release has its defects, and what one of them
+    explains is counted and is no failure. against: what another run of the same steps is compared with, an engine or
+    the path of a real binary, "" for nothing."""
 
     via: Via = "direct"
     ossfs: str = ""
@@ -31,13 +33,16 @@ class Plan:
     fixed: bool = True
     compare: bool = True
     against: str = ""
+    explain: bool = False
 
 
 @dataclass(slots=True)
 class Tally:
     """steps: calls made; judged: those that the model could tell the answer of, or that two sides could be compared by;
     aimed, live: at an object, at one that existed; verbs, cells: how often each verb, and each (verb, user, answer),
-    came; explained: id of a listed difference to how often; told: called after each example."""
+    came; explained: id of a listed difference to how often; met, first: how often each set of listed defects explained
+    what broke, and when it did so first; unlisted: something broke that none explains. told: called after each
+    example."""
 
     examples: int = 0
     steps: int = 0
@@ -47,6 +52,9 @@ class Tally:
     verbs: Counter[str] = field(default_factory=Counter)
     cells: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     explained: Counter[str] = field(default_factory=Counter)
+    met: Counter[tuple[str, ...]] = field(default_factory=Counter)
+    first: dict[tuple[str, ...], Encounter] = field(default_factory=dict)
+    unlisted: bool = False
     told: Callable[[Tally], None] | None = None
 
     def add(self, world: World) -> None:
@@ -57,6 +65,10 @@ class Tally:
         self.verbs += world.calls
         self.cells += world.cells
         self.explained += world.explained
+        for one in world.met:
+            self.met[one.defects] += 1
+            self.first.setdefault(one.defects, one)
+        self.unlisted = self.unlisted or world.unlisted
         if self.told is not None:
             self.told(self)
 
@@ -70,6 +82,9 @@ class Tally:
         self.verbs += other.verbs
         self.cells += other.cells
         self.explained += other.explained
+        self.met += other.met
+        self.first = {**other.first, **self.first}
+        self.unlisted = self.unlisted or other.unlisted
 
     @property
     def live_share(self) -> float:

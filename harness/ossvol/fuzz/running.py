@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import hypothesis
@@ -13,13 +13,16 @@ from hypothesis.database import ExampleDatabase
 from hypothesis.errors import Flaky
 from hypothesis.stateful import run_state_machine_as_test
 
+from ossvol.fuzz.attribution import Attribution
 from ossvol.fuzz.drawing import BACKEND
 from ossvol.fuzz.laboratory import Laboratory
 from ossvol.fuzz.machine import VolumeMachine
 from ossvol.fuzz.plan import Plan, Tally
+from ossvol.fuzz.programs import ProgramMachine
 from ossvol.fuzz.properties import PROPERTIES
 from ossvol.fuzz.shrinking import Example, shrunk
 from ossvol.fuzz.violation import Violation
+from ossvol.fuzz.world import World
 
 __all__ = ["Failure", "FuzzResult", "laboratory_for", "run"]
 
@@ -121,7 +124,7 @@ def run(
         broken = _broken(made, settings)
         if broken is not None and shrink and not broken.once:
             # Where only the machine can judge, or the same calls do not show it, Hypothesis has to do it.
-            broken = _smaller(broken, mine, result.tally) or _broken(
+            broken = _smaller(broken, mine, result.tally, explain=plan.explain) or _broken(
                 made, hypothesis.settings(settings, phases=(*_GENERATE, Phase.shrink))
             )
         if broken is not None:
@@ -149,7 +152,7 @@ def laboratory_for(plan: Plan) -> Laboratory:
 
 def _machine(plan: Plan) -> type[VolumeMachine]:
     if not plan.against:
-        return VolumeMachine
+        return ProgramMachine if plan.explain else VolumeMachine
     from ossvol.fuzz.differential import machine_for
 
     return machine_for(plan.version)
@@ -177,12 +180,21 @@ def _found(shaky: Flaky) -> Violation:
     raise shaky
 
 
-def _smaller(broken: Violation, laboratory: Laboratory, tally: Tally) -> Violation | None:
-    """None for what only the machine can judge, and for what does not happen again."""
+def _smaller(broken: Violation, laboratory: Laboratory, tally: Tally, *, explain: bool) -> Violation | None:
+    """None for what only the machine can judge, and for what does not happen again. explain: what a listed defect
+    explains is not what is looked for."""
     if broken.world is None or broken.property == "application-invariant":
         return None
 
     def spent(steps: int) -> None:
         tally.steps += steps
 
-    return shrunk(laboratory, Example.of(broken.world), broken, spent=spent)
+    def unlisted(example: Example) -> bool:
+        return not (explain and Attribution(laboratory, example, broken).defects(thorough=False))
+
+    example = Example.of(broken.world)
+    example = replace(example, made_by=World) if explain else example
+    small = shrunk(laboratory, example, broken, spent=spent, accepts=unlisted)
+    if small is not None and explain:
+        small.text += broken.text[broken.text.rfind(" [") :]
+    return small

@@ -19,6 +19,7 @@ from ossvol.fuzz.violation import Violation, violation
 from ossvol.fuzz.world import MountPlan, World
 
 if TYPE_CHECKING:
+    from ossfuse.profile import Fixed
     from ossvol.fuzz.laboratory import Laboratory
 
 __all__ = ["Example", "replay", "shrunk"]
@@ -50,7 +51,7 @@ class Example:
     objects: Mapping[str, Object]
     calls: Sequence[Call]
     version: str
-    fixed: bool
+    fixed: Fixed
     compare: bool = True
     versioning: str = ""
     made_by: type[World] = World
@@ -110,17 +111,22 @@ def _ask(world: World, calls: Sequence[Call]) -> None:
 
 
 def shrunk(
-    laboratory: Laboratory, example: Example, broken: Violation, *, spent: Callable[[int], None]
+    laboratory: Laboratory,
+    example: Example,
+    broken: Violation,
+    *,
+    spent: Callable[[int], None],
+    accepts: Callable[[Example], bool] = lambda example: True,
 ) -> Violation | None:
     """What the smallest example found shows that breaks the same property; None when the example itself does not break
-    it again. spent: told of the steps of each attempt."""
+    it again. spent: told of the steps of each attempt; accepts: whether one that breaks it is wanted."""
     best: Violation | None = None
 
     def breaks(attempt: Example) -> bool:
         nonlocal best
         world, found = replay(laboratory, attempt)
         spent(world.steps)
-        if found is None or found.property != broken.property:
+        if found is None or found.property != broken.property or not accepts(attempt):
             return False
         best = found
         return True
@@ -153,6 +159,9 @@ def _fewer_calls(example: Example, breaks: Callable[[Example], bool]) -> Example
 def _simpler_surroundings(example: Example, breaks: Callable[[Example], bool]) -> Example:
     attempt = replace(example, versioning="")
     example = attempt if example.versioning and breaks(attempt) else example
+    if isinstance(example.fixed, tuple) and example.fixed:
+        attempt = replace(example, fixed=())
+        example = attempt if breaks(attempt) else example
     for key in reversed(tuple(example.objects)):
         attempt = replace(example, objects={one: found for one, found in example.objects.items() if one != key})
         example = attempt if breaks(attempt) else example

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from osscloud.service import OssService
 from osscluster.errors import CallTimeout, ProcessDied
 from osscluster.kernel import KernelEngine
+from ossfuse.profile import Fixed
 from ossvol.actions import observe
 from ossvol.environment import Environment
 from ossvol.errors import StepImpossible
@@ -165,7 +166,7 @@ class Sides(Laboratory):
         """Whether one of them mounts for real."""
         return "kernel" in (self.via, self.other.via)
 
-    def begin(self, given: Mapping[str, Any], *, version: str, fixed: bool) -> Environment:
+    def begin(self, given: Mapping[str, Any], *, version: str, fixed: Fixed) -> Environment:
         self.end()
         for side in (self.reference, self.subject):
             side.forget()

@@ -1,4 +1,4 @@
-"""What a fuzz run finds: a named property that does not hold, with the step that shows it.
+"""What a fuzz run finds: a named property that does not hold, with the step that shows it, and what explains it.
 
 Values and exceptions, no behaviour. Each property has an exception of its own, because Hypothesis tells failures apart
 by their type. Any thread.
@@ -7,6 +7,7 @@ by their type. Any thread.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from ossvol.fuzz.properties import PROPERTIES
 if TYPE_CHECKING:
     from ossvol.fuzz.world import World
 
-__all__ = ["Violation", "violation"]
+__all__ = ["Encounter", "Violation", "violation"]
 
 
 class Violation(AssertionError):
@@ -33,6 +34,18 @@ class Violation(AssertionError):
         self.steps: Sequence[Mapping[str, Any]] = ()
         self.world: World | None = None
         self.once = False
+
+
+@dataclass(frozen=True, slots=True)
+class Encounter:
+    """Listed defects that explain a violation: without them it does not come, without some of them it does. given,
+    steps: as of a failure."""
+
+    defects: tuple[str, ...]
+    property: str
+    text: str
+    given: Mapping[str, Any]
+    steps: tuple[Mapping[str, Any], ...]
 
 
 @cache

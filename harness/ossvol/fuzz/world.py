@@ -16,18 +16,22 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from osscluster.errors import ClusterError
 from osscluster.volume import Syscalls, errno_name
 from ossvol.actions import observe
+from ossvol.errors import StepImpossible
 from ossvol.fuzz.accounting import Account, delivered
 from ossvol.fuzz.calls import Calls, recorded
 from ossvol.fuzz.comparison import Bystander, Onlooker, compare_mounts, compare_server, expectation, is_hidden, shape_of
 from ossvol.fuzz.model import Local, Model, Object, Shape, View, parents, timed
 from ossvol.fuzz.rights import USERS, refusals
-from ossvol.fuzz.violation import Violation, violation
+from ossvol.fuzz.violation import Encounter, Violation, violation
+from ossvol.observation import compare
 from ossvol.scenario.model import STEP_MODELS
 from ossvol.scenario.values import errno_code
 
 if TYPE_CHECKING:
+    from ossfuse.profile import Fixed
     from ossvol.fuzz.laboratory import Laboratory
     from ossvol.observation import Observation
 
@@ -81,8 +85,9 @@ class Reasons:
 
 class World:
     """laboratory: where it all runs; plans: mounts by name; version: the release of those that name none; fixed:
-    without its defects. objects: what is in the bucket first, by key; versioning: its state then. compare: whether the
-    whole is compared after each step; it is after the last one in any case.
+    without its defects, which is what the model expects in any case. objects: what is in the bucket first, by key;
+    versioning: its state then. compare: whether the whole is compared after each step; it is after the last one in any
+    case. met: listed defects that explain what broke, see `attribution`.
 
     Raises Violation from every method."""
 
@@ -94,7 +99,7 @@ class World:
         plans: Mapping[str, MountPlan],
         *,
         version: str,
-        fixed: bool = True,
+        fixed: Fixed = True,
         compare: bool = True,
         objects: Mapping[str, Object] = MappingProxyType({}),
         versioning: str = "",
@@ -113,6 +118,8 @@ class World:
         self.steps = self.judged = self.live = 0
         # A mount process has a clock of its own, and time of its own passes meanwhile.
         self.slack = 60.0 if laboratory.via == "kernel" else 0.0
+        self.met: list[Encounter] = []
+        self.unlisted = False
         self._changed = False
         self._hidden = 0
         self._opened = 0
@@ -134,7 +141,7 @@ class World:
         self.model.advance(self._now)
         for name, plan in plans.items():
             self.model.mount(name, self._view(plan))
-        self.judge = View.of("", version, fixed=fixed)
+        self.judge = View.of("", version, fixed=True)
         self.account = Account(BUCKET, self.env.cloud.access_log)
         if versioning:
             self.account.versioning(versioning)
@@ -147,18 +154,20 @@ class World:
         volume: Step = {"options": self.options(plan.options), "mime_types": ""}
         if plan.version:
             volume["version"] = plan.version
+        if self.fixed and not isinstance(self.fixed, bool):
+            volume["fixed"] = list(self.fixed)
         return volume
 
     def options(self, text: str) -> str:
         """What is really mounted with."""
-        return f"{text} {ON_KERNEL}".strip() if self.laboratory.via == "kernel" else text
+        return f"{text} {ON_KERNEL}".strip() if self.laboratory.waits else text
 
     def _plain_options(self, mount: str) -> str:
         """What a mount is mounted with, without what `options` has added."""
         return self.env.pick(mount).spec.options.removesuffix(ON_KERNEL).strip()
 
     def _view(self, plan: MountPlan) -> View:
-        return View.of(plan.options, plan.version or self.version, fixed=self.fixed)
+        return View.of(plan.options, plan.version or self.version, fixed=True)
 
     # --- looking ---
 
@@ -230,7 +239,7 @@ class World:
                     "mounts-live", f"{_text(step)}: {_name(code)}", self._again(step, {"errno": "ENOTCONN"})
                 )
             return False
-        if code == errno.ENOTCONN:
+        if code in (errno.ENOTCONN, errno.ECONNABORTED):
             raise violation("mounts-live", f"{mount} has ended by itself", self._again(step))
         self.last = seen
         self._supply(mount)
@@ -299,8 +308,9 @@ class World:
     def adopt(self, scopes: Iterable[str], mount: str) -> None:
         """Takes the server's word for the names in `scopes` and everything below them."""
         there = {key: found for key, found in self.census().items() if not is_hidden(key)}
-        objects = self.model.objects
-        for scope in scopes:
+        objects, opened = self.model.objects, self.model.mounts[mount].open
+        named = list(scopes)
+        for scope in [*named, *(opened[path].elsewhere for path in named if path in opened and opened[path].elsewhere)]:
             keys = [key for key in {**objects, **there} if key in (scope, scope + "/") or key.startswith(scope + "/")]
             for key in keys:
                 if key not in there:
@@ -308,7 +318,7 @@ class World:
                 elif objects.get(key) != there[key]:
                     self.model.put(key, there[key])
             self.model.confuse(mount, scope, self.now())
-            for path, local in self.model.mounts[mount].open.items():
+            for path, local in opened.items():
                 if path == scope or path.startswith(scope + "/"):
                     local.suspect = True
 
@@ -416,7 +426,7 @@ class World:
                     local.touch(self._when())
                 local.supply += len(data)
                 local.content[:] = content
-                self.model.upload(mount, path)
+                self.model.upload(mount, path, self.now())
             elif stored is not None:
                 content = stored.body + data if append else data
                 if content != stored.body or data:
@@ -453,7 +463,7 @@ class World:
             if local is not None:
                 self._resize(local, size)
                 if not any(self.handles[name].writes for name in local.handles):
-                    self.model.upload(mount, path)  # no close will do it
+                    self.model.upload(mount, path, self.now())  # no close will do it
             else:
                 stored = self.model.objects[path]
                 body = stored.body[:size].ljust(size, b"\0")
@@ -520,7 +530,7 @@ class World:
         elif flags[0] == "w" and local.content:
             local.content[:] = b""
             local.touch(self._when())
-            self.model.upload(mount, path)
+            self.model.upload(mount, path, self.now())
 
     def _local(self, handle: Handle) -> Local:
         return self.model.mounts[handle.mount].open[handle.path]
@@ -573,7 +583,7 @@ class World:
         local = self._local(handle)
         done = self._call({"fsync": f"@{name}"}, found, handle.mount, handle.user, [handle.path])
         if done and handle.writes and not local.hidden:
-            self.model.upload(handle.mount, handle.path)
+            self.model.upload(handle.mount, handle.path, self.now())
         self.settle(handle.mount if done else "", [handle.path])
 
     @recorded
@@ -608,7 +618,7 @@ class World:
         local.refused = local.refused or not done
         if done and (handle.writes or len(local.handles) == 1) and not local.refused:
             # Whoever closes last: what was acknowledged, a truncate by path too, has to be on the server now.
-            self.model.upload(handle.mount, handle.path)
+            self.model.upload(handle.mount, handle.path, self.now())
         self._forget(handle)
         self.settle(handle.mount if done else "", [handle.path])
 
@@ -730,8 +740,12 @@ class World:
             self._moved(mount, old, new, shape)
         elif done is None and not self.last.errno:
             self._moved_somehow(mount, old, new)
-        elif done is None and self._gave_way(mount, new):
-            self._hide(mount, new)
+        elif done is None:
+            if self._gave_way(mount, new):
+                self._hide(mount, new)
+            for path, local in self.model.mounts[mount].open.items():
+                if path.startswith(old + "/"):
+                    local.elsewhere = new + path[len(old) :]
         self.settle(mount if done else "", [old, new], deep=True)
         return done is not False and not self.last.errno
 
@@ -766,7 +780,7 @@ class World:
         if shape.kind != "directory":
             if old in seen.open:
                 seen.open[old].meta = timed(seen.open[old].meta, None)  # of the write or of the open
-                model.upload(mount, old)
+                model.upload(mount, old, self.now())
                 self._reopened(mount, old, new)
             stored = model.objects[old]
             model.put(new, self._rewritten(mount, old, stored.body, stored.meta), by=mount)
@@ -939,7 +953,7 @@ class World:
         model, name = self.model, key.rstrip("/")
         if (name if name != key else name + "/") in model.objects or (name == key and any(model.below(name))):
             return
-        if self.laboratory.via == "kernel" and storage_class not in _READABLE:
+        if self.laboratory.waits and storage_class not in _READABLE:
             storage_class = "IA"  # a refused read is tried again, after seconds of real time
         step: Step = {"put": key, "body": body, "content_type": content_type}
         if meta:
@@ -969,7 +983,7 @@ class World:
     @recorded
     def advance(self, seconds: float) -> None:
         """Time passes for the cloud and every mount; a real ossfs keeps the machine's."""
-        if self.laboratory.ossfs:
+        if self.laboratory.real_time:
             return
         self.perform({"advance": seconds})
         self.settle()
@@ -982,7 +996,7 @@ class World:
             return
         if not body and shape.kind and (append or not shape.size):
             return  # nothing would be uploaded
-        if status != 403 and self.laboratory.via == "kernel":
+        if status != 403 and self.laboratory.waits:
             return  # between attempts a mount process waits for seconds of real time
         code = "AccessDenied" if status == 403 else "ServiceUnavailable"
         fault = {"operation": "PutObject", "key": path, "status": status, "code": code}
@@ -1018,7 +1032,7 @@ class World:
         if seen.errno or seen.returncode:
             raise violation("mounts-live", f"{_text(step)}: {seen.errno or seen.message}", self._again(step))
         self.laboratory.remember()
-        self.model.mount(mount, View.of(options, self.env.pick(mount).spec.version, fixed=self.fixed))
+        self.model.mount(mount, View.of(options, self.env.pick(mount).spec.version, fixed=True))
         self.settle()
 
     @recorded
@@ -1058,10 +1072,25 @@ class World:
         """Closes what is open, waits for every cache to expire, and compares for the last time."""
         for mount in self.model.mounts:
             self.close_all(mount)
-        if not self.laboratory.ossfs:  # a real one keeps the machine's time
+        if not self.laboratory.real_time:  # a real one keeps the machine's time
             self.perform({"advance": 2000.0})
         self.model.advance(self.now())
         self.check()
+
+    @recorded
+    def hold(self, step: Step) -> None:
+        """An application's invariant, as a step with the expectation that says it."""
+        model = STEP_MODELS[next(iter(step))].model_validate(step)
+        try:
+            wrong = [str(one) for one in compare(model.expect, observe(self.env, model))]
+        except (StepImpossible, ClusterError) as error:
+            wrong = [str(error)]
+        if wrong:
+            raise violation("application-invariant", ", ".join(wrong), step)
+
+    def blame(self, found: Violation) -> None:
+        """A property does not hold: raises it."""
+        raise found
 
     def lead_to(self, failure: Violation) -> None:
         """Gives a violation the steps that led to it, the last one with the expectation that it breaks."""
