@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from osscloud.accesslog import AccessLog, LogRecord
     from osscloud.admin import VersionView
 
-__all__ = ["Account", "delivered"]
+__all__ = ["Account", "delivered", "query"]
 
 _WRITES = frozenset(("PutObject", "PostObject", "CopyObject", "AppendObject", "CompleteUpload"))
 _PARTS = frozenset(("UploadPart", "UploadPartCopy"))
@@ -99,7 +99,7 @@ class Account:
                 record: dict[str, Any] = {"operation": "DeleteObject", "object": key}
             else:
                 record = {"operation": self._writer(verb, key), "object": key, "object_size": there}
-            raise violation("log-explains-bytes", text, _query(record))
+            raise violation("log-explains-bytes", text, query(record))
 
     def _writer(self, verb: str, key: str) -> str:
         """What a step of this verb writes a key with."""
@@ -131,7 +131,8 @@ class Account:
             except _Unexplained as wrong:
                 told = {"operation": record.operation, "object": record.object, **wrong.fields}
                 text = f"{record.operation} {record.object}: {wrong}"
-                raise violation("log-explains-bytes", text, _query(told)) from wrong
+                step = query(told) if wrong.fields else None
+                raise violation("log-explains-bytes", text, step) from wrong
 
     def _enter(self, record: LogRecord) -> None:
         operation, key = record.operation, record.object
@@ -217,7 +218,7 @@ def _parameter(record: LogRecord, name: str) -> str:
     return parse_qs(record.request_uri.partition("?")[2]).get(name, [""])[0]
 
 
-def _query(record: Mapping[str, Any]) -> dict[str, Any]:
+def query(record: Mapping[str, Any]) -> dict[str, Any]:
     """A step that asks the log for what it should say."""
     return {"log": {"object": record["object"]}, "expect": {"records": [dict(record)]}}
 

@@ -20,7 +20,7 @@ from osscluster.errors import ClusterError
 from osscluster.volume import Syscalls, errno_name
 from ossvol.actions import observe
 from ossvol.errors import StepImpossible
-from ossvol.fuzz.accounting import Account, delivered
+from ossvol.fuzz.accounting import Account, delivered, query
 from ossvol.fuzz.calls import Calls, recorded
 from ossvol.fuzz.comparison import Bystander, Onlooker, compare_mounts, compare_server, expectation, is_hidden, shape_of
 from ossvol.fuzz.model import Local, Model, Object, Shape, View, parents, timed
@@ -277,10 +277,12 @@ class World:
         self._closed[mount, path] = known
         if size > known:
             text = f"{_text(step)}: {size} bytes, of which requests brought, or programs wrote, {known}"
-            asked = any(one.operation == "GetObject" for one in self.last.records)
-            raise violation(
-                "log-explains-bytes", text, self._again(step, None if asked else {"requests": {"GetObject": ">=1"}})
-            )
+            asked = [one.object for one in self.last.records if one.operation == "GetObject"]
+            if asked:
+                shows = query({"operation": "GetObject", "object": asked[0], "bytes_out": size})
+            else:
+                shows = self._again(step, {"requests": {"GetObject": ">=1"}})
+            raise violation("log-explains-bytes", text, shows)
 
     def settle(self, mount: str = "", own: Iterable[str] = (), *, deep: bool = False) -> None:
         """The step is over: the past begins, and everything is compared."""

@@ -128,6 +128,7 @@ class RecordExpect(FrozenModel):
     error_code: str | None = None
     client_ip: str | None = None
     user_agent: str | None = Field(None, description="How it begins.")
+    bytes_out: int | None = None
     object_size: int | None = None
     delta_data_size: int | None = None
 
