@@ -347,6 +347,12 @@ def _(step: model.HeadStep, env: Environment, seen: Observation) -> None:
 
 
 @perform.register
+def _(step: model.GetStep, env: Environment, seen: Observation) -> None:
+    seen.body = env.other_client.get(env.bucket, step.get).read()
+    seen.size = len(seen.body)
+
+
+@perform.register
 def _(step: model.ListStep, env: Environment, seen: Observation) -> None:
     seen.entries = dict.fromkeys(env.other_client.list_keys(env.bucket, step.list), "")
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from osscluster.kernel import KernelEngine
     from ossfuse.profile import Fixed
     from ossvol.cluster_side import ClusterSide
-    from ossvol.origin import S3Bucket
+    from ossvol.origin import CloudBucket, S3Bucket
 
 __all__ = ["Environment", "Handle", "MountedVolume", "content_of_size", "default_content_type"]
 
@@ -110,7 +110,7 @@ class Environment:
         self._website = given.bucket.website
         self._mirror = given.bucket.mirror
         if self._website is not None or self._mirror is not None:
-            self._host()
+            self._host(self._website, self._mirror)
         if given.bucket.policy is not None:
             self.other_client.configure(self.bucket, "policy", json.dumps(given.bucket.policy).encode())
         self._cluster = self._start_cluster(csi, directory)
@@ -230,26 +230,29 @@ class Environment:
 
     def set_website(self, website: WebsiteSpec | None) -> None:
         """Static website hosting as given, or none. Raises OSError when the cloud refuses it."""
-        self._website = website
-        self._host()
+        self._host(website, self._mirror)
 
     def set_mirror(self, mirror: MirrorSpec | None) -> None:
         """The mirror rule as given, or none. Raises OSError when the cloud refuses it."""
-        self._mirror = mirror
-        self._host()
+        self._host(self._website, mirror)
 
-    def _host(self) -> None:
-        document = website_document(self._website, self._mirror, self._origin_url())
+    def _host(self, website: WebsiteSpec | None, mirror: MirrorSpec | None) -> None:
+        document = website_document(website, mirror, self._origin_url())
         self.other_client.configure(self.bucket, "website", document)
+        self._website, self._mirror = website, mirror
 
     # --- the origin ---
 
-    def _open_origin(self, given: OriginSpec | None) -> S3Bucket | None:
+    def _open_origin(self, given: OriginSpec | None) -> S3Bucket | CloudBucket | None:
         if given is None or given.s3 is None:
             return None
-        from ossvol.origin import open_bucket
+        from ossvol.origin import CloudBucket, open_bucket
 
-        origin = open_bucket(given.s3.server, given.s3.bucket)
+        origin: S3Bucket | CloudBucket
+        if given.s3.server == "cloud":
+            origin = CloudBucket(self.cloud, given.s3.bucket, self.other_client)
+        else:
+            origin = open_bucket(given.s3.server, given.s3.bucket)
         for entry in given.s3.objects:
             body = content_of_size(entry.size) if entry.size is not None else (entry.body or "").encode()
             kind = entry.content_type or default_content_type(entry.key, "sdk")
@@ -262,7 +265,7 @@ class Environment:
         return (self.given.origin.url if self.given.origin is not None else None) or ""
 
     @property
-    def origin(self) -> S3Bucket:
+    def origin(self) -> S3Bucket | CloudBucket:
         """The S3 origin under given; the linter has seen that there is one."""
         if self._origin is None:
             raise StepImpossible('there is no origin: add one with "s3" to "given"')

@@ -1,7 +1,7 @@
-"""The servers that a scenario's mirror rules fetch from: moto's S3 server in a process of its own, or a LocalStack that
-runs already.
+"""What a scenario's mirror rules fetch from: moto's S3 server in a process of its own, a LocalStack that runs already,
+or another bucket of the same cloud.
 
-Not part of the cloud: an origin is somebody else's server, reached over HTTP. Used from the runner's thread only.
+The servers are no part of the cloud: somebody else's, reached over HTTP. Used from the runner's thread only.
 """
 
 from __future__ import annotations
@@ -15,14 +15,18 @@ import sys
 from collections.abc import Mapping
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 from urllib.parse import quote, urlsplit
 
 from osscluster.errors import ClusterError, EnvironmentMissing
 from osscluster.leftovers import Run
 from osscluster.spawner import Process, Spawner
 
-__all__ = ["MotoServer", "S3Bucket", "localstack_endpoint", "open_bucket"]
+if TYPE_CHECKING:
+    from osscluster.cloud import Cloud
+    from ossvol.other_client import OtherClient
+
+__all__ = ["CloudBucket", "MotoServer", "S3Bucket", "localstack_endpoint", "open_bucket"]
 
 _START_SECONDS = 60.0
 _CALL_SECONDS = 20.0
@@ -144,6 +148,38 @@ class S3Bucket:
             for key in sorted(self._keys):
                 self.delete(key)
             _call(self._endpoint, "DELETE", f"/{self.name}")
+
+
+class CloudBucket:
+    """A public-read bucket of the cloud that mirrors from it. client: who writes there."""
+
+    def __init__(self, cloud: Cloud, name: str, client: OtherClient) -> None:
+        self._cloud = cloud
+        self._client = client
+        self._closed = False
+        self.name = name
+        cloud.admin.create_bucket(name, acl="public-read")
+
+    @property
+    def url(self) -> str:
+        """For MirrorURL: the bucket, with a slash at its end."""
+        return f"{self._cloud.endpoint}/{self.name}/"
+
+    def put(
+        self, key: str, body: bytes, *, content_type: str, acl: Literal["public-read", "private"] = "public-read"
+    ) -> None:
+        """Writes an object; a private one is refused (403) to who does not sign."""
+        self._client.put(self.name, key, body, content_type=content_type, acl=acl)
+
+    def delete(self, key: str) -> None:
+        """Removes an object; none is no error."""
+        self._client.delete(self.name, key)
+
+    def close(self) -> None:
+        """Removes the bucket with what is in it; safe to call twice."""
+        if not self._closed:
+            self._closed = True
+            self._cloud.admin.delete_bucket(self.name, force=True)
 
 
 def open_bucket(server: Literal["moto", "localstack"], name: str) -> S3Bucket:

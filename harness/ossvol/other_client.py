@@ -1,7 +1,7 @@
 """Another client of the bucket, as an SDK is: signed requests, straight to the service, logged under its own name.
 
-Used by scenario steps that must show what somebody without a mount sees and pays. Not a general OSS client: head, list
-and configurations of the bucket. Called from the runner's thread.
+Used by scenario steps that must show what somebody without a mount sees and pays. Not a general OSS client: a few
+requests for objects, and configurations of the bucket. Called from the runner's thread.
 """
 
 from __future__ import annotations
@@ -39,6 +39,18 @@ class OtherClient:
         """HeadObject."""
         return self._send("HEAD", bucket, key)
 
+    def get(self, bucket: str, key: str) -> Response:
+        """GetObject."""
+        return self._send("GET", bucket, key)
+
+    def put(self, bucket: str, key: str, body: bytes, *, content_type: str, acl: str = "default") -> None:
+        """PutObject. acl: of the object."""
+        self._send("PUT", bucket, key, body=body, headers={"content-type": content_type, "x-oss-object-acl": acl})
+
+    def delete(self, bucket: str, key: str) -> None:
+        """DeleteObject; none is no error."""
+        self._send("DELETE", bucket, key)
+
     def list_keys(self, bucket: str, prefix: str) -> list[str]:
         """Every page of ListObjectsV2, 1,000 keys each."""
         from defusedxml import ElementTree
@@ -64,24 +76,34 @@ class OtherClient:
         self._send("DELETE" if document is None else "PUT", bucket, "", {name: ""}, document or b"")
 
     def _send(
-        self, method: str, bucket: str, key: str, params: Mapping[str, str] | None = None, body: bytes = b""
+        self,
+        method: str,
+        bucket: str,
+        key: str,
+        params: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        *,
+        headers: Mapping[str, str] | None = None,
     ) -> Response:
-        params = params or {}
+        """headers: lower-case names."""
+        params, more = params or {}, headers or {}
         date = email.utils.formatdate(self._clock.now(), usegmt=True)
         signed = "&".join(f"{k}={v}" if v else k for k, v in sorted(params.items()) if k in _SIGNED)
         resource = f"/{bucket}/{key}" + (f"?{signed}" if signed else "")
-        text = f"{method}\n\n\n{date}\n{resource}".encode()
+        own = "".join(f"{name}:{value}\n" for name, value in sorted(more.items()) if name.startswith("x-oss-"))
+        text = f"{method}\n\n{more.get('content-type', '')}\n{date}\n{own}{resource}".encode()
         signature = base64.b64encode(hmac.digest(self._key.secret.encode(), text, "sha1")).decode()
         query = urlencode(params, quote_via=quote)
         target = f"/{bucket}/{quote(key)}" + (f"?{query}" if query else "")
-        headers = {
+        sent = {
+            **more,
             "host": "localhost",
             "date": date,
             "user-agent": _USER_AGENT,
             "authorization": f"OSS {self._key.id}:{signature}",
             "content-length": str(len(body)),
         }
-        response = self._service.handle(Request(method, target, headers, body))
+        response = self._service.handle(Request(method, target, sent, body))
         if response.status >= 400:
             code = {404: errno.ENOENT, 403: errno.EPERM}.get(response.status, errno.EIO)
             detail = response.header("x-oss-err") or f"HTTP {response.status}"

@@ -11,10 +11,13 @@ import os
 import random
 from collections.abc import Callable
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
+from urllib.parse import urlsplit
 
 from osscloud.accesslog import AccessLog
 from osscloud.accounts import AccessKey
 from osscloud.clock import Clock
+from osscloud.message import Request
+from osscloud.mirror import OriginError, OriginRequest, OriginResponse
 from osscloud.origin_http import HttpOrigin
 from osscloud.service import Admin, OssService
 
@@ -28,13 +31,27 @@ T = TypeVar("T")
 
 
 class CloudHost:
-    """What runs a cloud: its service and clock. endpoint: for url=."""
+    """What runs a cloud: its service and clock, and the origin of its mirror rules. endpoint: for url=."""
 
     def __init__(self, *, clock: Clock, rng: random.Random) -> None:
         self.clock = clock
         self._origin = HttpOrigin()
-        self.service = OssService(clock=clock, rng=rng, origin=self._origin)
+        self.service = OssService(clock=clock, rng=rng, origin=self)
         self.endpoint = IN_PROCESS_ENDPOINT
+
+    def fetch(self, request: OriginRequest) -> OriginResponse:
+        """What mirror rules fetch from: this cloud itself, where nothing serves it, else whatever listens. Raises
+        OriginError."""
+        parts = urlsplit(request.url)
+        if self.endpoint != IN_PROCESS_ENDPOINT or f"{parts.scheme}://{parts.netloc}" != IN_PROCESS_ENDPOINT:
+            return self._origin.fetch(request)
+        headers = {"host": parts.netloc, **{name.lower(): value for name, value in request.headers.items()}}
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        answer = self.service.handle(Request(request.method, target, headers))
+        if not answer.status:
+            raise OriginError("unreadable", "the connection broke")
+        received = {name.lower(): value for name, value in answer.headers.items()}
+        return OriginResponse(answer.status, received, answer.read())
 
     def close(self) -> None:
         """Ends what serves it, and whatever still waits for an origin; safe to call twice."""

@@ -56,6 +56,7 @@ from ossvol.scenario.step_model import (
     FaultSpec,
     FaultStep,
     FsyncStep,
+    GetStep,
     GetxattrStep,
     HeadStep,
     KillStep,
@@ -125,6 +126,7 @@ __all__ = [
     "FaultStep",
     "FileStep",
     "FsyncStep",
+    "GetStep",
     "GetxattrStep",
     "Given",
     "HeadStep",
@@ -201,6 +203,7 @@ _MODELS: tuple[type[StepModel], ...] = (
     HeadStep, ListStep, DeleteStep, RotateKeyStep, DisableKeyStep, VersioningStep, AdvanceStep, FaultStep, ScanStep,
     WebsiteStep, MirrorStep, OriginPutStep, OriginDeleteStep, ApplyStep, DeleteResourceStep, ScaleStep, WaitStep,
     RestoreStep, LogStep, RestartStep, RunStep, CsiStep, InstallStep, CreateKeyStep, RamStep, CheckStep, UpdatedbStep,
+    GetStep,
 )  # fmt: skip
 STEP_MODELS: dict[str, type[StepModel]] = {model.verb: model for model in _MODELS}
 
@@ -247,6 +250,7 @@ Step = Annotated[
     | Annotated[KillStep, Tag("verb:kill")]
     | Annotated[PutStep, Tag("verb:put")]
     | Annotated[HeadStep, Tag("verb:head")]
+    | Annotated[GetStep, Tag("verb:get")]
     | Annotated[ListStep, Tag("verb:list")]
     | Annotated[DeleteStep, Tag("verb:delete")]
     | Annotated[RotateKeyStep, Tag("verb:rotate_key")]
@@ -318,11 +322,12 @@ class OriginObjectSpec(FrozenModel):
 
 
 class S3OriginSpec(FrozenModel):
-    """A bucket of an S3 server: moto, which is started for the run, or a LocalStack that runs already."""
+    """A bucket of an S3 server: moto, which is started for the run, or a LocalStack that runs already. cloud: another
+    bucket of the scenario's own cloud."""
 
     bucket: str = Field("origin", pattern=BUCKET_NAME)
     objects: list[OriginObjectSpec] = []
-    server: Literal["moto", "localstack"] = "moto"
+    server: Literal["moto", "localstack", "cloud"] = "moto"
 
 
 class OriginSpec(FrozenModel):

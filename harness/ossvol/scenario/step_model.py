@@ -25,6 +25,7 @@ __all__ = [
     "FaultSpec",
     "FaultStep",
     "FsyncStep",
+    "GetStep",
     "GetxattrStep",
     "HeadStep",
     "KillStep",
@@ -291,6 +292,13 @@ class HeadStep(ServerStep):
 
     verb = "head"
     head: str
+
+
+class GetStep(ServerStep):
+    """GetObject by an SDK, of the whole object; errno as for head, EIO: anything else."""
+
+    verb = "get"
+    get: str
 
 
 class ListStep(ServerStep):

@@ -69,6 +69,7 @@ _SPECIFIC: Mapping[str, frozenset[str]] = {
     "ls": frozenset({"entries"}),
     "scan": frozenset({"entries"}),
     "list": frozenset({"entries"}),
+    "get": frozenset({"body", "sha256", "size"}),
     "read": frozenset({"body", "sha256", "size"}),
     "readlink": frozenset({"target"}),
     "getxattr": frozenset({"body"}),
