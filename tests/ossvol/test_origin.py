@@ -13,7 +13,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -221,6 +221,40 @@ def test_a_scenario_mirrors_from_a_localstack(localstack: str) -> None:
     result = run(scenario(origin, steps))
     assert result.status is Status.PASSED, result.failures
     assert b"ossvol-" not in fetch(localstack)[1]
+
+
+@pytest.mark.parametrize("via", ["direct", "kernel"])
+def test_a_scenario_mirrors_from_a_bucket_of_its_own_cloud(via: Literal["direct", "kernel"]) -> None:
+    objects = "[{key: a.txt, body: hello}, {key: secret, body: hush, acl: private}]"
+    steps = """\
+  - {list: "", expect: {entries: []}}
+  - {head: a.txt, expect: {errno: ENOENT}}
+  - {get: a.txt, expect: {body: hello, size: 5, object: {a.txt: {body: hello}}}}
+  - {read: a.txt, expect: {body: hello}}
+  - {get: secret, expect: {errno: EIO}}
+  - {get: missing, expect: {errno: ENOENT}}
+  - {origin_put: b.txt, body: more}
+  - {get: b.txt, expect: {body: more}}
+  - {origin_delete: b.txt}
+  - {get: b.txt, expect: {body: more}}
+"""
+    with Runner(RunOptions(via)) as runner:
+        text = scenario(f"  origin: {{s3: {{server: cloud, objects: {objects}}}}}\n", steps)
+        result = runner.run(loads(text))
+        assert result.status is Status.PASSED, result.failures
+        result = runner.run(loads(text))  # nothing of the first run is left
+        assert result.status is Status.PASSED, result.failures
+
+
+def test_a_mirror_that_is_refused_leaves_the_one_before() -> None:
+    steps = """\
+  - {versioning: Enabled}
+  - {mirror: {prefix: other/}, expect: {errno: EIO}}
+  - mirror:
+  - {website: {index: index.html}}
+"""
+    result = run(scenario("  origin: {s3: {server: cloud}}\n", steps))
+    assert result.status is Status.PASSED, result.failures
 
 
 def test_a_url_of_this_machine_is_an_origin_too() -> None:

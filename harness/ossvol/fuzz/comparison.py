@@ -175,7 +175,7 @@ def _compare_mount(world: World, mount: str, *, every: bool) -> None:
     model, now = world.model, world.now()
     process = world.onlooker(mount)
     seen = model.mounts[mount]
-    plain = _plain_names(seen)
+    plain = _plain_names(seen, model.answered(mount, seen.shown, now))
     for path in ["", *seen.shown]:
         shape = seen.shown[path] if path in plain else model.current(mount, path)
         if shape.kind != "directory" or not (path in plain or model.settled(mount, path, now)):
@@ -201,8 +201,9 @@ def _compare_mount(world: World, mount: str, *, every: bool) -> None:
         raise violation(name, f"{path} on {mount} is {found}, not {known}", step)
 
 
-def _plain_names(seen: MountView) -> set[str]:
-    """Names that, as everything above them, have one shape only, the current one: nearly all, nearly always."""
+def _plain_names(seen: MountView, answered: set[str]) -> set[str]:
+    """Names that, as everything above them, have one shape only, the current one: nearly all, nearly always. answered:
+    those that a website or a mirror answers for."""
     if "" in seen.wild:
         return set()
     odd = {
@@ -210,6 +211,7 @@ def _plain_names(seen: MountView) -> set[str]:
         *seen.late,
         *seen.wild,
         *seen.others,
+        *answered,
         *(path for path, local in seen.open.items() if local.suspect),
     }
     plain: set[str] = set()

@@ -63,12 +63,20 @@ class TwinWorld(World):
         compare: bool = False,
         objects: Mapping[str, Object] = MappingProxyType({}),
         versioning: str = "",
+        origin: Mapping[str, Object] | None = None,
     ) -> None:
         self.sides = cast(Sides, laboratory)
         self.known = known_differences(self.sides.reference.name, self.sides.subject.name)
         self.over = False
         super().__init__(
-            laboratory, plans, version=version, fixed=fixed, compare=False, objects=objects, versioning=versioning
+            laboratory,
+            plans,
+            version=version,
+            fixed=fixed,
+            compare=False,
+            objects=objects,
+            versioning=versioning,
+            origin=origin,
         )
         self._mounts_compared = False
 
@@ -227,7 +235,10 @@ def _object(side: Side, key: str) -> Step:
 
 
 class DifferentialMachine(VolumeMachine):
-    """The rules of `VolumeMachine` on two sides, with more mount options."""
+    """The rules of `VolumeMachine` on two sides, with more mount options, and without websites and mirrors: the model
+    would have to tell what they make of names."""
+
+    hosts = False
 
     @initialize(target=VolumeMachine.directories, one=st.integers(0, 999), two=st.integers(0, 999))
     def start(self, one: int, two: int) -> Ids:

@@ -20,6 +20,7 @@ from hypothesis.stateful import (
     RuleBasedStateMachine,
     consumes,
     initialize,
+    invariant,
     multiple,
     precondition,
     rule,
@@ -108,8 +109,40 @@ _TREE: Mapping[str, Object] = MappingProxyType(
         "d/": Object(content_type=_TYPES_OF_DIRECTORIES[0], meta={"mode": "16893", "uid": "0", "gid": "1001"}),
     }
 )
-_BEGINNINGS: Mapping[str, Mapping[str, Object]] = MappingProxyType({"nothing": {}, "tree": _TREE})
-_MOST: Mapping[str, int] = MappingProxyType({"versioning": 3, "link": 2, "setxattr": 2, "root": 1, "mount": 4})
+_BEGINNINGS: Mapping[str, Mapping[str, Object]] = MappingProxyType({"nothing": {}, "tree": _TREE, "hosted": _TREE})
+_ORIGIN: Mapping[str, Object] = MappingProxyType(
+    {
+        "a": Object(b"of the origin", "text/plain"),
+        "d.txt": Object(b"elsewhere", "text/html"),
+        "c/c": Object(b"", "application/octet-stream"),
+        "ä/": Object(b"<html>", "text/html"),
+    }
+)
+_WEBSITES: st.SearchStrategy[dict[str, Any]] = st.sampled_from(
+    (
+        {"error": "a", "error_status": 404},
+        {"error": "a", "error_status": 200},
+        {"index": "a"},
+        {"index": "index.html", "error": "b"},
+        {"index": "a", "support_sub_dir": True, "type": 0},
+        {"index": "a", "support_sub_dir": True, "type": 1},
+        {"index": "a", "support_sub_dir": True, "type": 2},
+        {"rules": [{"error_code": 404, "redirect": "Internal", "replace_key_with": "b"}]},
+    )
+)
+_MIRRORS: st.SearchStrategy[dict[str, Any] | None] = st.sampled_from(
+    (
+        None,
+        {},
+        {"allow_head": True},
+        {"allow_head": True, "prefix": "c/"},
+        {"allow_head": True, "proxy_pass": True},
+        {"allow_head": True, "prefix": "b", "replace_prefix_with": "a"},
+    )
+)
+_MOST: Mapping[str, int] = MappingProxyType(
+    {"versioning": 3, "link": 2, "setxattr": 2, "root": 1, "mount": 4, "website": 4, "mirror": 4}
+)
 """How often an example does what is refused whatever it is asked for, or takes what was built up away."""
 
 Id = int
@@ -119,15 +152,16 @@ Ids = MultipleResults[Id]
 class VolumeMachine(RuleBasedStateMachine):
     """Two mounts of one bucket, three users and another client.
 
-    laboratory, plan, tally: set by `run`. `self.world` does and judges; `self.path(id)` says where an object is;
-    `self.require(condition, text)` states an application's invariant. quiet: defects that an example does without where
-    the run has them.
+    laboratory, plan, tally: set by `run`. hosts: whether some examples have websites and mirrors. `self.world` does and
+    judges; `self.path(id)` says where an object is; `self.require(condition, text)` states an application's invariant.
+    quiet: defects that an example does without where the run has them.
     """
 
     laboratory: ClassVar[Laboratory]
     plan: ClassVar[Plan] = Plan()
     tally: ClassVar[Tally]
     mount_options: ClassVar[tuple[str, ...]] = MOUNT_OPTIONS
+    hosts: ClassVar[bool] = True
 
     files: Bundle[Id] = Bundle("files")
     directories: Bundle[Id] = Bundle("directories")
@@ -144,6 +178,8 @@ class VolumeMachine(RuleBasedStateMachine):
         self._done: Counter[str] = Counter()
         self._plans: dict[str, MountPlan] | None = None
         self._beginning: Mapping[str, Object] | None = None
+        self._hosted = False
+        self._pages = 0, False
 
     # --- ids ---
 
@@ -218,10 +254,11 @@ class VolumeMachine(RuleBasedStateMachine):
         self._begin()
         return multiple(*(self._known_first(path) for path in ("", "c", "c/b", "d")))
 
-    @initialize(target=files, beginning=st.sampled_from(("nothing", *("tree",) * 7)))
+    @initialize(target=files, beginning=st.sampled_from(("nothing", *("tree",) * 7, *("hosted",) * 2)))
     def populate(self, beginning: str) -> Ids:
         """What is done to files needs some, and many an example would never make one."""
         self._beginning = _BEGINNINGS[beginning]
+        self._hosted = beginning == "hosted" and self.hosts
         self._begin()
         return multiple(*(self._known_first(path) for path in self._beginning if not path.endswith("/")))
 
@@ -259,7 +296,8 @@ class VolumeMachine(RuleBasedStateMachine):
             fixed=plan.fixed,
             compare=plan.compare,
             objects=objects,
-            versioning=versioning,
+            versioning="" if self._hosted else versioning,  # a mirror wants a bucket that never was
+            origin=_ORIGIN if self._hosted else None,
         )
 
     def _may(self, what: str) -> bool:
@@ -557,6 +595,47 @@ class VolumeMachine(RuleBasedStateMachine):
     def versioning(self, state: str) -> None:
         self._done["versioning"] += 1
         self.world.versioning(state)
+
+    # --- websites and mirrors, in some examples; websites for a while, as they leave little to tell of names ---
+
+    @precondition(lambda self: self._hosted and self._may("website"))
+    @rule(spec=_WEBSITES, steps=st.sampled_from((2, 5, 10)), forgotten=st.booleans())
+    def website(self, spec: dict[str, Any], steps: int, forgotten: bool) -> None:
+        """For some steps. forgotten: so is what mounts learnt then."""
+        self._done["website"] += 1
+        self._pages = self.world.steps + steps, forgotten
+        self.world.website(spec)
+
+    @invariant()
+    def pages_end(self) -> None:
+        """Switches a website off when its steps are over."""
+        if self.started and self.world.model.hosting.website is not None and self.world.steps > self._pages[0]:
+            self.world.website(None)
+            if self._pages[1]:
+                self.world.advance(1000.0)
+
+    @precondition(lambda self: self._hosted and self._may("mirror"))
+    @rule(spec=_MIRRORS)
+    def mirror(self, spec: dict[str, Any] | None) -> None:
+        self._done["mirror"] += 1
+        self.world.mirror(spec)
+
+    @precondition(lambda self: self._hosted and self.started)
+    @rule(key=st.sampled_from(("a", "c/c", "b")), body=_BODIES, acl=st.sampled_from(("public-read", "private")))
+    def origin_put(self, key: str, body: str, acl: str) -> None:
+        self.world.origin_put(key, body, acl)
+
+    @precondition(lambda self: self._hosted and self.started)
+    @rule(key=st.sampled_from(("a", "d.txt", "ä/")))
+    def origin_delete(self, key: str) -> None:
+        self.world.origin_delete(key)
+
+    @precondition(lambda self: self._hosted)
+    @rule(target=files, directory=directories, name=_NAMES)
+    def get(self, directory: Id, name: str) -> Id | Ids:
+        path = self.below(directory, name)
+        self.world.get(path)
+        return self.known(path)
 
     @rule(seconds=st.sampled_from((0.5, 3.0, 8.0, 600.0, 1000.0)), times=st.sampled_from((1, 1, 2)))
     def advance(self, seconds: float, times: int) -> None:

@@ -20,6 +20,11 @@ Laws:
 - **Caches.** A mount shows the current shape of a name, or one that the name had within the lifetime of the mount's
   cache; what the mount itself has changed it shows at once. After the expiry only the current shape is right. A
   listing is never cached. A name that has become another type may be EIO while the kernel knows the old one.
+- **Websites and mirrors.** They answer for what is no object: a website (index page, rules, error page with status 200)
+  for every directory and missing name, a mirror that allows HEAD for what its origin has. What a mount shows of such a
+  name, and of what is below it, may be anything: while they answer, and until the mount has forgotten what it learnt.
+  Names that are objects, listings, and what the server holds stay what they are. A GET of a missing key that the origin
+  has puts the origin's object there, for whoever asked; without HEAD nothing else shows that it is there.
 - **Rights.** `rights.RIGHTS`. A call fails exactly when there is a reason to, with the errno of one of its reasons.
 
 It knows no request, no kernel and no clock: times are arguments. Not modelled, so never judged: atime and ctime, sizes
@@ -34,6 +39,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from ossfuse.profile import NegativeCache, Profile, find
+from ossvol.fuzz.hosting import Hosting
 
 __all__ = ["ABSENT", "Local", "Model", "MountView", "Object", "Shape", "View", "parents", "timed"]
 
@@ -211,7 +217,7 @@ class MountView:
     nothing is known until then. shown: shapes after the last step, likewise; others: the second ones of names that are
     two objects. doubtful: names whose metadata may be outdated here until then, whatever their shape; others_did: names
     that became so in this step. listed: the names in each directory when it was last listed here, or on the mount
-    before it: no listing is ever cached."""
+    before it: no listing is ever cached. hosted: until when a website may show in what is no object."""
 
     view: View
     alive: bool = True
@@ -224,6 +230,7 @@ class MountView:
     doubtful: dict[str, float] = field(default_factory=dict)
     others_did: set[str] = field(default_factory=set)
     listed: dict[str, list[str]] = field(default_factory=dict)
+    hosted: float = 0.0
 
 
 def timed(meta: Mapping[str, str], when: float | None) -> dict[str, str]:
@@ -241,10 +248,15 @@ def parents(path: str) -> list[str]:
 
 
 class Model:
-    """objects: the bucket. mounts: by name. Change them with the methods, then call `advance`."""
+    """objects: the bucket; hosting: its website and mirror. mounts: by name. Change them with the methods, then call
+    `advance`."""
 
-    def __init__(self) -> None:
+    def __init__(self, hosting: Hosting | None = None) -> None:
         self.objects: dict[str, Object] = {}
+        self.hosting = hosting or Hosting()
+        self._carried: list[tuple[str, str, Shape]] = []
+        self._answered: set[str] = set()
+        self._keys: set[str] = set()
         self.mounts: dict[str, MountView] = {}
         self.litter = False  # a mount was killed, so hidden files of its opens stay
         self.hidden: set[str] = set()  # keys of unlinked open files, as the server has them
@@ -354,10 +366,15 @@ class Model:
     def is_wild(self, mount: str, path: str, now: float) -> bool:
         """Whether anything may be shown of the name, or of one above it."""
         seen = self.mounts[mount]
-        return any(
-            seen.wild.get(one, 0.0) >= now or (one in seen.open and seen.open[one].suspect)
-            for one in (*parents(path), path)
-        )
+        line = (*parents(path), path)
+        if (seen.hosted or self._answered) and self.answered(mount, line, now):
+            return True
+        return any(seen.wild.get(one, 0.0) >= now or (one in seen.open and seen.open[one].suspect) for one in line)
+
+    def answered(self, mount: str, paths: Iterable[str], now: float) -> set[str]:
+        """Which of the names a website or a mirror may answer for, or may have."""
+        pages = self.mounts[mount].hosted >= now
+        return {one for one in paths if one and one not in self.objects and (pages or one in self._answered)}
 
     def names(self, path: str) -> list[str]:
         """What a listing of the directory says, but for hidden files."""
@@ -371,7 +388,8 @@ class Model:
     def mount(self, name: str, view: View) -> None:
         """A new mount: it remembers nothing."""
         before = self.mounts.get(name)
-        self.mounts[name] = MountView(view, listed=before.listed if before is not None else {})
+        listed = before.listed if before is not None else {}
+        self.mounts[name] = MountView(view, listed=listed, hosted=float("inf") if self.hosting.pages else 0.0)
         self._show(name)
 
     def put(self, key: str, found: Object, *, by: str = "") -> None:
@@ -396,6 +414,7 @@ class Model:
         of; deep: and of everything below them."""
         self._index()
         mine = tuple(own)
+        self._host(now, by, mine)
         for name, seen in self.mounts.items():
             before, others = seen.shown, seen.others
             self._show(name)
@@ -419,10 +438,37 @@ class Model:
             if name == by:
                 for path in mine:
                     seen.doubtful.pop(path, None)
+        carried, self._carried = self._carried, []
+        for mount, path, shape in carried:
+            self.linger(mount, path, shape, now)
 
     def doubtful(self, mount: str, path: str, now: float) -> bool:
         """Whether the mount may have outdated metadata of a name, even where it has the right shape."""
         return self.mounts[mount].doubtful.get(path, 0.0) >= now
+
+    def carry(self, mount: str, old: str, new: str) -> None:
+        """A directory is moved: what the kernel knows below it, which may be outdated, goes with it for a second."""
+        for path, known in self.mounts[mount].past.items():
+            if path.startswith(old + "/"):
+                self._carried += [(mount, new + path[len(old) :], shape) for shape, _ in known if shape.kind]
+
+    def _host(self, now: float, by: str, mine: tuple[str, ...]) -> None:
+        """A name that has become an object may still be what a website or a mirror made of it; so may one that a mirror
+        does not answer for any more."""
+        answered, self._answered = self._answered, {one for one in self.hosting.names() if one not in self.objects}
+        keys, self._keys = self._keys, set(self.objects)
+        for name, seen in self.mounts.items():
+            over = now + seen.view.life
+            if self.hosting.pages:
+                seen.hosted = float("inf")
+            elif seen.hosted > over:
+                seen.hosted = over
+            changed = answered - self._answered
+            if seen.hosted >= now:
+                changed |= self._keys - keys
+            for path in changed:
+                if name != by or path not in mine:
+                    seen.wild[path] = over
 
     def confuse(self, mount: str, path: str, now: float) -> None:
         """The mount has done something to the name that the model could not follow."""

@@ -55,6 +55,7 @@ class Example:
     compare: bool = True
     versioning: str = ""
     made_by: type[World] = World
+    origin: Mapping[str, Object] | None = None
 
     @classmethod
     def of(cls, world: World) -> Example:
@@ -67,6 +68,7 @@ class Example:
             world.compare,
             world.versioned,
             type(world),
+            world.origin,
         )
 
 
@@ -80,6 +82,7 @@ def replay(laboratory: Laboratory, example: Example) -> tuple[World, Violation |
         compare=example.compare,
         objects=example.objects,
         versioning=example.versioning,
+        origin=example.origin,
     )
     broken: Violation | None = None
     try:
@@ -159,6 +162,9 @@ def _fewer_calls(example: Example, breaks: Callable[[Example], bool]) -> Example
 def _simpler_surroundings(example: Example, breaks: Callable[[Example], bool]) -> Example:
     attempt = replace(example, versioning="")
     example = attempt if example.versioning and breaks(attempt) else example
+    attempt = replace(example, origin=None)
+    if example.origin is not None and breaks(attempt):
+        example = attempt
     if isinstance(example.fixed, tuple) and example.fixed:
         attempt = replace(example, fixed=())
         example = attempt if breaks(attempt) else example

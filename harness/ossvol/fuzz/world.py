@@ -23,6 +23,7 @@ from ossvol.errors import StepImpossible
 from ossvol.fuzz.accounting import Account, delivered, query
 from ossvol.fuzz.calls import Calls, recorded
 from ossvol.fuzz.comparison import Bystander, Onlooker, compare_mounts, compare_server, expectation, is_hidden, shape_of
+from ossvol.fuzz.hosting import Hosting
 from ossvol.fuzz.model import Local, Model, Object, Shape, View, parents, timed
 from ossvol.fuzz.rights import USERS, refusals
 from ossvol.fuzz.violation import Encounter, Violation, violation
@@ -31,6 +32,7 @@ from ossvol.scenario.model import STEP_MODELS
 from ossvol.scenario.values import errno_code
 
 if TYPE_CHECKING:
+    from osscloud.accesslog import LogRecord
     from ossfuse.profile import Fixed
     from ossvol.fuzz.laboratory import Laboratory
     from ossvol.observation import Observation
@@ -86,8 +88,9 @@ class Reasons:
 class World:
     """laboratory: where it all runs; plans: mounts by name; version: the release of those that name none; fixed:
     without its defects, which is what the model expects in any case. objects: what is in the bucket first, by key;
-    versioning: its state then. compare: whether the whole is compared after each step; it is after the last one in any
-    case. met: listed defects that explain what broke, see `attribution`.
+    versioning: its state then; origin: what a mirror can fetch, None where there is none. compare: whether the whole is
+    compared after each step; it is after the last one in any case. met: listed defects that explain what broke, see
+    `attribution`.
 
     Raises Violation from every method."""
 
@@ -103,13 +106,14 @@ class World:
         compare: bool = True,
         objects: Mapping[str, Object] = MappingProxyType({}),
         versioning: str = "",
+        origin: Mapping[str, Object] | None = None,
     ) -> None:
         self.laboratory = laboratory
-        self.plans, self.objects, self.versioned = plans, objects, versioning
+        self.plans, self.objects, self.versioned, self.origin = plans, objects, versioning, origin
         self.asked = Calls()
         self.version, self.fixed = version, fixed
         self.compare = compare
-        self.model = Model()
+        self.model = Model(Hosting(origin))
         self.trace: list[Step] = []
         self.handles: dict[str, Handle] = {}
         self.calls: Counter[str] = Counter()
@@ -123,6 +127,7 @@ class World:
         self._changed = False
         self._hidden = 0
         self._opened = 0
+        self._was_versioned = bool(versioning)
         self._ever: dict[tuple[str, str], dict[Shape, None]] = {}
         self.given: Step = {
             "bucket": {"name": BUCKET, **({"versioning": versioning} if versioning else {})},
@@ -135,6 +140,9 @@ class World:
         }
         if objects:
             self.given["objects"] = [_given(key, one) for key, one in objects.items()]
+        if origin is not None:
+            there = [_given(key, one) for key, one in origin.items()]
+            self.given["origin"] = {"s3": {"server": "cloud", "objects": there}}
         self.env = laboratory.begin(self.given, version=version, fixed=fixed)
         self._now = self._began = self.env.cloud.clock.now()
         self.model.objects.update(objects)
@@ -208,6 +216,7 @@ class World:
         self._now = self.env.cloud.clock.now()
         changing = verb not in _LOOKING and (not seen.errno or any(one.operation in _WRITES for one in seen.records))
         self._changed = self._changed or changing
+        self._mirrored(seen.records)
         self.steps += 1
         self.calls[verb] += 1
         self.trace.append({**step, "expect": {"errno": seen.errno}} if seen.errno else dict(step))
@@ -217,6 +226,15 @@ class World:
                     "no-unasked-5xx", f"{record.operation} {record.object}: {record.http_status}", self._again(step)
                 )
         return seen
+
+    def _mirrored(self, records: Iterable[LogRecord]) -> None:
+        """GETs that found nothing here and something at the origin."""
+        for record in records:
+            if record.bucket == BUCKET and record.operation == "GetObject" and record.delta_data_size is not None:
+                found = self.model.hosting.fetched(record.object)
+                if found is not None and record.object not in self.model.objects:
+                    self.model.put(record.object, found)
+                    self._changed = True
 
     def _again(self, step: Step, expect: Mapping[str, Any] | None = None) -> Step:
         """The step just done as the one that shows the failure: it leaves the trace."""
@@ -699,6 +717,8 @@ class World:
         self._missing(found, shape)
         if shape.kind == "directory":
             found.must.add(errno.EISDIR)
+        if self._without_free_names(mount, path):
+            found.judged = False
         done = self._call({"unlink": path, "in": mount, "as": user}, found, mount, user, [path])
         if done or (done is None and not self.last.errno):
             self._hide(mount, path)
@@ -737,6 +757,8 @@ class World:
             self.model.litter = self.model.litter or self.model.hidden_files()  # which may move along
         if old == new or any(self._frozen(model.objects.get(path)) for path in (old, *model.below(old))):
             found.judged = False
+        if self._without_free_names(mount, new):
+            found.judged = False
         done = self._call({"rename": old, "to": new, "in": mount, "as": user}, found, mount, user, [old, new])
         if done:
             self._moved(mount, old, new, shape)
@@ -758,6 +780,12 @@ class World:
         if local is None or (local.new and errno_code(self.last.errno) != errno.EREMOTE):
             return False
         return path not in self.model.objects
+
+    def _without_free_names(self, mount: str, path: str) -> bool:
+        """Whether the file is open, so that it gives its name up for a hidden one that is free, and a website makes
+        none look free."""
+        seen = self.model.mounts[mount]
+        return path in seen.open and seen.hosted >= self.now()
 
     def _moved_somehow(self, mount: str, old: str, new: str) -> None:
         """A rename that the model could not foretell: what is open has another name now."""
@@ -788,6 +816,7 @@ class World:
             model.put(new, self._rewritten(mount, old, stored.body, stored.meta), by=mount)
             model.delete(old, by=mount)
             return
+        model.carry(mount, old, new)
         made: dict[str, Object] = {}
         for path in [old, *(path for path in model.paths() if path.startswith(old + "/"))]:
             place = new + path[len(old) :]
@@ -977,10 +1006,86 @@ class World:
 
     @recorded
     def versioning(self, state: str) -> None:
-        """No mount sees any of it."""
+        """No mount sees any of it. A bucket that mirrors cannot have it."""
+        if self.model.hosting.mirror is not None:
+            return
+        self._was_versioned = True
         self.perform({"versioning": state})
         self.account.versioning(state)
         self.settle()
+
+    @recorded
+    def website(self, spec: Mapping[str, Any] | None) -> None:
+        """Another client switches it, None: off."""
+        self._answers({"website": None if spec is None else dict(spec)}, set())
+        self.model.hosting.website = spec
+        self.settle()
+
+    @recorded
+    def mirror(self, spec: Mapping[str, Any] | None) -> None:
+        """Another client switches it, None: off. A bucket that was ever versioned is refused one."""
+        if spec is not None and self.origin is None:
+            return
+        refused = spec is not None and self._was_versioned
+        self._answers({"mirror": None if spec is None else dict(spec)}, {"EIO"} if refused else set())
+        if not refused:
+            self.model.hosting.mirror = spec
+        self.settle()
+
+    @recorded
+    def origin_put(self, key: str, body: str, acl: str) -> None:
+        """Somebody uploads to the origin."""
+        if self.origin is None:
+            return
+        hosting = self.model.hosting
+        self._answers({"origin_put": key, "body": body, "content_type": "text/plain", "acl": acl}, set())
+        hosting.origin[key] = Object(body.encode(), "text/plain")
+        hosting.private.discard(key)
+        if acl == "private":
+            hosting.private.add(key)
+        self.settle()
+
+    @recorded
+    def origin_delete(self, key: str) -> None:
+        """Somebody deletes there."""
+        if self.origin is None:
+            return
+        self._answers({"origin_delete": key}, set())
+        self.model.hosting.origin.pop(key, None)
+        self.model.hosting.private.discard(key)
+        self.settle()
+
+    @recorded
+    def get(self, key: str) -> None:
+        """Another client reads: what is missing comes from the origin, or is a page of the website."""
+        model = self.model
+        stored, hosting = model.objects.get(key), model.hosting
+        place = hosting.place(key)
+        right = stored
+        if stored is None and place is not None and not hosting.pages and place not in hosting.private:
+            right = hosting.origin.get(place)
+        told = {"EPERM"} if self._frozen(stored) else {"ENOENT"} if right is None else set()
+        if right is None and place in hosting.private:
+            told = {"EIO"}
+        pages = hosting.website is not None and stored is None
+        seen = self._answers({"get": key}, None if pages else told)
+        if right is not None and not told and not pages and seen.body != right.body:
+            text = f"{key} is {(seen.body or b'')[:60]!r}, not {right.body[:60]!r}"
+            raise violation("content-is-right", text, self._again({"get": key}, {"body": right.body.decode("latin-1")}))
+        if stored is None and not told and not pages and (found := hosting.fetched(key)) is not None:
+            model.put(key, found)
+            self._changed = True
+        self.settle()
+
+    def _answers(self, step: Step, told: set[str] | None) -> Observation:
+        """Performs what another client does, which has to end as told: errnos, none for success; None: anyhow."""
+        seen = self.perform(step)
+        if told is not None and (seen.errno not in told if told else seen.errno):
+            wanted = sorted(told)
+            expect = {"errno": wanted[0]} if wanted else None
+            text = f"{_text(step)}: {seen.errno or 'success'}, not {' or '.join(wanted) or 'success'}"
+            raise violation("answers-have-reasons", text, self._again(step, expect))
+        return seen
 
     @recorded
     def advance(self, seconds: float) -> None:
@@ -1074,6 +1179,10 @@ class World:
         """Closes what is open, waits for every cache to expire, and compares for the last time."""
         for mount in self.model.mounts:
             self.close_all(mount)
+        if self.model.hosting.website is not None:
+            self.website(None)
+        if self.model.hosting.mirror is not None:
+            self.mirror(None)
         if not self.laboratory.real_time:  # a real one keeps the machine's time
             self.perform({"advance": 2000.0})
         self.model.advance(self.now())

@@ -200,10 +200,10 @@ _MODELS: tuple[type[StepModel], ...] = (
     StatStep, LstatStep, StatfsStep, LsStep, ReadStep, WriteStep, OpenStep, AppendStep, TruncateStep, FsyncStep,
     CloseStep, LinkStep, SymlinkStep, ReadlinkStep, RenameStep, UnlinkStep, MkdirStep, RmdirStep, ChmodStep, ChownStep,
     UtimeStep, SetxattrStep, GetxattrStep, RemovexattrStep, MountStep, RemountStep, UnmountStep, KillStep, PutStep,
-    HeadStep, ListStep, DeleteStep, RotateKeyStep, DisableKeyStep, VersioningStep, AdvanceStep, FaultStep, ScanStep,
-    WebsiteStep, MirrorStep, OriginPutStep, OriginDeleteStep, ApplyStep, DeleteResourceStep, ScaleStep, WaitStep,
-    RestoreStep, LogStep, RestartStep, RunStep, CsiStep, InstallStep, CreateKeyStep, RamStep, CheckStep, UpdatedbStep,
-    GetStep,
+    HeadStep, GetStep, ListStep, DeleteStep, RotateKeyStep, DisableKeyStep, VersioningStep, AdvanceStep, FaultStep,
+    ScanStep, WebsiteStep, MirrorStep, OriginPutStep, OriginDeleteStep, ApplyStep, DeleteResourceStep, ScaleStep,
+    WaitStep, RestoreStep, LogStep, RestartStep, RunStep, CsiStep, InstallStep, CreateKeyStep, RamStep, CheckStep,
+    UpdatedbStep,
 )  # fmt: skip
 STEP_MODELS: dict[str, type[StepModel]] = {model.verb: model for model in _MODELS}
 
