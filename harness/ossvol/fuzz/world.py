@@ -779,7 +779,8 @@ class World:
         local = self.model.mounts[mount].open.get(path)
         if local is None or (local.new and errno_code(self.last.errno) != errno.EREMOTE):
             return False
-        return path not in self.model.objects
+        asked = any(is_hidden(one.object) and one.operation in _WRITES for one in self.last.records)
+        return asked and path not in self.model.objects
 
     def _without_free_names(self, mount: str, path: str) -> bool:
         """Whether the file is open, so that it gives its name up for a hidden one that is free, and a website makes
