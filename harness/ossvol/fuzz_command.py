@@ -173,9 +173,7 @@ def fuzz(
     result.seed, result.seconds = seed, time.perf_counter() - started
     failed = [part.number for part in parts for failure in result.failures if failure.seed == part.seed]
     shard = f"{failed[0] + 1}/{len(parts)}" if failed else shard
-    words = ["ossvol", "fuzz", "--via", plan.via, "--profile", profile, "--seed", str(seed)]
-    words += ["--against", plan.against] if plan.against else []
-    words += ["--ossfs", ossfs] if ossfs else ["--ossfs-version", plan.version]
+    words = ["ossvol", "fuzz", *_side_words(plan), "--profile", profile, "--seed", str(seed)]
     words += ["--defects"] if defects else []
     words += ["--examples", str(examples)] if examples else []
     words += ["--steps", str(steps)] if steps else []
@@ -186,6 +184,16 @@ def fuzz(
 
         report.files = [str(write(failure, save)) for failure in result.failures]
     return report
+
+
+def _side_words(plan: Plan) -> list[str]:
+    from ossvol.fuzz.plan import MOTO
+
+    if plan.against == MOTO:
+        return ["--against", MOTO]
+    against = ["--against", plan.against] if plan.against else []
+    which = ["--ossfs", plan.ossfs] if plan.ossfs else ["--ossfs-version", plan.version]
+    return ["--via", plan.via, *against, *which]
 
 
 def _plan(via: Literal["kernel", "direct"] | None, ossfs: str, version: str, *, defects: bool) -> Plan:

@@ -8,7 +8,7 @@ from pathlib import Path
 from osscluster.engine import kernel_unavailable
 from ossfuse import profile
 from ossvol.errors import UsageError
-from ossvol.fuzz.plan import Plan, Via
+from ossvol.fuzz.plan import MOTO, Plan, Via
 from ossvol.runner import version_of_binary
 
 __all__ = ["DEFAULT_VERSION", "plan_against"]
@@ -18,8 +18,12 @@ _OTHER: dict[str, Via] = {"direct": "kernel", "kernel": "direct"}
 
 
 def plan_against(against: str, *, via: Via | None, ossfs: str, version: str) -> Plan:
-    """against: an engine, or the path of a real binary; via: of what is held against it, None for the best; version: ""
-    for that of the binary. Raises UsageError, EnvironmentMissing."""
+    """against: an engine, the path of a real binary, or `MOTO`; via: of what is held against it, None for the best;
+    version: "" for that of the binary. Raises UsageError, EnvironmentMissing."""
+    if against == MOTO:
+        if via or ossfs or version:
+            raise UsageError("--against moto compares S3 requests: no mount, and no ossfs, has a part in it")
+        return Plan(against=MOTO, fixed=False)
     if ossfs:
         raise UsageError(f"--against and --ossfs: a real binary is compared by --against {ossfs} alone")
     if against not in _OTHER:

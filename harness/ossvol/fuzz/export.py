@@ -35,14 +35,15 @@ def _plain(value: Any) -> Any:
 
 
 def as_yaml(failure: Failure, name: str) -> str:
-    """name: the scenario's id."""
+    """name: the scenario's id. Calls of S3, which are no scenario, are a list of steps."""
     yaml = YAML()
     yaml.width = 118
     yaml.indent(mapping=2, sequence=4, offset=2)
     document = CommentedMap()
-    document["scenario"] = name
-    document["title"] = _plain({"en": failure.title()})
-    document["given"] = CommentedMap((key, _plain(value)) for key, value in failure.whole_given().items())
+    if failure.given:
+        document["scenario"] = name
+        document["title"] = _plain({"en": failure.title()})
+        document["given"] = CommentedMap((key, _plain(value)) for key, value in failure.whole_given().items())
     steps = CommentedSeq([_plain(step) for step in failure.steps])
     document["when"] = steps
     document.yaml_set_start_comment(f"Found by ossvol fuzz, seed {failure.seed}: {failure.property}.\n{failure.text}")

@@ -14,13 +14,16 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from osscluster.errors import ClusterError, ProcessDied
 from osscluster.volume import MountFailed
 from ossvol.fuzz.laboratory import Laboratory
-from ossvol.fuzz.plan import Plan
+from ossvol.fuzz.plan import MOTO, Plan
 from ossvol.fuzz.running import FuzzResult, laboratory_for, run
+
+if TYPE_CHECKING:
+    from ossvol.fuzz.s3_face import S3Servers
 
 __all__ = ["EXAMPLES", "Part", "parts_of", "run_parts"]
 
@@ -62,9 +65,9 @@ def run_parts(work: Work, parts: Sequence[Part], *, jobs: int = 1, progress: Pro
     whole = FuzzResult(work.plan, 0)
     if jobs == 1:
         database = work.database() if work.database is not None else None
-        with laboratory_for(work.plan) as laboratory:
+        with _place(work.plan) as place:
             for part in parts:
-                _add(whole, _run(work, part, laboratory, database, _after(whole, progress)))
+                _add(whole, _run(work, part, place, database, _after(whole, progress)))
                 if whole.failures:
                     break
         return whole
@@ -76,17 +79,32 @@ def run_parts(work: Work, parts: Sequence[Part], *, jobs: int = 1, progress: Pro
     return whole
 
 
-def _run(work: Work, part: Part, laboratory: Laboratory, database: Any, progress: Progress | None) -> FuzzResult:
+def _place(plan: Plan) -> Laboratory | S3Servers:
+    if plan.against != MOTO:
+        return laboratory_for(plan)
+    from ossvol.fuzz.s3_face import S3Servers
+
+    return S3Servers()
+
+
+def _run(work: Work, part: Part, place: Laboratory | S3Servers, database: Any, progress: Progress | None) -> FuzzResult:
     told = None if progress is None else lambda examples, steps, _: progress(examples, steps)
-    result = run(
-        work.plan,
-        part.seed,
-        steps=work.steps,
-        examples=part.examples,
-        laboratory=laboratory,
-        database=database,
-        progress=told,
-    )
+    if isinstance(place, Laboratory):
+        result = run(
+            work.plan,
+            part.seed,
+            steps=work.steps,
+            examples=part.examples,
+            laboratory=place,
+            database=database,
+            progress=told,
+        )
+    else:
+        from ossvol.fuzz.s3_face import run_s3
+
+        result = run_s3(
+            part.seed, steps=work.steps, examples=part.examples, database=database, servers=place, progress=told
+        )
     result.tally.told = None
     return result
 
@@ -177,9 +195,9 @@ def _serve(connection: Connection, work: Work) -> None:
 
     try:
         database = work.database() if work.database is not None else None
-        with laboratory_for(work.plan) as laboratory:
+        with _place(work.plan) as place:
             while True:
-                connection.send(_run(work, connection.recv(), laboratory, database, tell))
+                connection.send(_run(work, connection.recv(), place, database, tell))
     except (EOFError, BrokenPipeError, _Over):
         return  # the laboratory has been closed
     except (ClusterError, MountFailed, OSError) as error:

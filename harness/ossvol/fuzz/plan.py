@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from ossvol.fuzz.violation import Encounter
     from ossvol.fuzz.world import World
 
-__all__ = ["PROFILES", "Plan", "Tally"]
+__all__ = ["MOTO", "PROFILES", "Plan", "Tally"]
 
 Via = Literal["direct", "kernel"]
 
@@ -19,12 +19,16 @@ PROFILES: dict[str, tuple[int, int]] = {"quick": (60, 40), "ci": (600, 50), "nig
 """Examples, and steps of one."""
 
 
+MOTO = "moto"
+"""What our S3 face is compared with."""
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """via: the engine. ossfs: path of a real binary. version, other_version: of the two mounts; fixed: without defects.
     compare: the whole after each step, not only at the end. explain: the release has its defects, and what one of them
-    explains is counted and is no failure. against: what another run of the same steps is compared with, an engine or
-    the path of a real binary, "" for nothing."""
+    explains is counted and is no failure. against: what another run of the same steps is compared with, an engine,
+    the path of a real binary or `MOTO`, "" for nothing."""
 
     via: Via = "direct"
     ossfs: str = ""

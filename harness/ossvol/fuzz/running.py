@@ -11,7 +11,7 @@ import hypothesis
 from hypothesis import HealthCheck, Phase, Verbosity
 from hypothesis.database import ExampleDatabase
 from hypothesis.errors import Flaky
-from hypothesis.stateful import run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
 from ossvol.fuzz.attribution import Attribution
 from ossvol.fuzz.drawing import BACKEND
@@ -24,7 +24,7 @@ from ossvol.fuzz.shrinking import Example, shrunk
 from ossvol.fuzz.violation import Violation
 from ossvol.fuzz.world import World
 
-__all__ = ["Failure", "FuzzResult", "laboratory_for", "run"]
+__all__ = ["Failure", "FuzzResult", "broken_by", "laboratory_for", "run", "settings_for"]
 
 _GENERATE = (Phase.reuse, Phase.generate)
 
@@ -108,23 +108,13 @@ def run(
     inherited = {"laboratory": mine, "plan": plan, "tally": result.tally}
     made: type[VolumeMachine] = type(wanted.__name__, (wanted,), inherited)
     hypothesis.seed(seed)(made)
-    settings = hypothesis.settings(
-        max_examples=examples or max(1, -(-max_steps // steps)),
-        stateful_step_count=steps,
-        database=database,
-        deadline=None,
-        phases=_GENERATE,
-        report_multiple_bugs=False,
-        backend=BACKEND,
-        print_blob=False,
-        verbosity=Verbosity.quiet,
-        suppress_health_check=list(HealthCheck),
-    )
+    many = examples or max(1, -(-max_steps // steps))
+    settings = settings_for(steps=steps, examples=many, database=database)
     try:
-        broken = _broken(made, settings)
+        broken = broken_by(made, settings)
         if broken is not None and shrink and not broken.once:
             # Where only the machine can judge, or the same calls do not show it, Hypothesis has to do it.
-            broken = _smaller(broken, mine, result.tally, explain=plan.explain) or _broken(
+            broken = _smaller(broken, mine, result.tally, explain=plan.explain) or broken_by(
                 made, hypothesis.settings(settings, phases=(*_GENERATE, Phase.shrink))
             )
         if broken is not None:
@@ -139,6 +129,22 @@ def run(
         if laboratory is None:
             mine.close()
     return result
+
+
+def settings_for(*, steps: int, examples: int, database: ExampleDatabase | None) -> hypothesis.settings:
+    """Of a run that does not shrink. steps: of one example."""
+    return hypothesis.settings(
+        max_examples=examples,
+        stateful_step_count=steps,
+        database=database,
+        deadline=None,
+        phases=_GENERATE,
+        report_multiple_bugs=False,
+        backend=BACKEND,
+        print_blob=False,
+        verbosity=Verbosity.quiet,
+        suppress_health_check=list(HealthCheck),
+    )
 
 
 def laboratory_for(plan: Plan) -> Laboratory:
@@ -158,7 +164,8 @@ def _machine(plan: Plan) -> type[VolumeMachine]:
     return machine_for(plan.version)
 
 
-def _broken(machine: type[VolumeMachine], settings: hypothesis.settings) -> Violation | None:
+def broken_by(machine: type[RuleBasedStateMachine], settings: hypothesis.settings) -> Violation | None:
+    """The first violation of a run."""
     try:
         run_state_machine_as_test(machine, settings=settings)
     except Violation as broken:

@@ -11,7 +11,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ossvol.fuzz.calls import Call
 from ossvol.fuzz.model import Object
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from ossfuse.profile import Fixed
     from ossvol.fuzz.laboratory import Laboratory
 
-__all__ = ["Example", "replay", "shrunk"]
+__all__ = ["Example", "fewer", "replay", "shrunk"]
+
+Item = TypeVar("Item")
 
 _PLAIN = "-o allow_other"
 _SIMPLER: Mapping[str, tuple[Any, ...]] = MappingProxyType(
@@ -144,19 +146,24 @@ def shrunk(
 
 
 def _fewer_calls(example: Example, breaks: Callable[[Example], bool]) -> Example:
+    calls = fewer(example.calls, lambda calls: breaks(replace(example, calls=calls)))
+    return replace(example, calls=calls)
+
+
+def fewer(items: Sequence[Item], breaks: Callable[[Sequence[Item]], bool]) -> Sequence[Item]:
     """Pieces are left out from the end, ever smaller ones; then one by one, until none can be spared."""
-    size = max(1, len(example.calls) // 2)
+    size = max(1, len(items) // 2)
     while size:
-        before, end = len(example.calls), len(example.calls)
+        before, end = len(items), len(items)
         while end > 0:
             start = max(0, end - size)
-            attempt = replace(example, calls=[*example.calls[:start], *example.calls[end:]])
+            attempt = [*items[:start], *items[end:]]
             if breaks(attempt):
-                example = attempt
+                items = attempt
             end = start
-        if size > 1 or len(example.calls) == before:
+        if size > 1 or len(items) == before:
             size //= 2
-    return example
+    return items
 
 
 def _simpler_surroundings(example: Example, breaks: Callable[[Example], bool]) -> Example:
