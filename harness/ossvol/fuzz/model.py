@@ -155,10 +155,14 @@ class View:
         return Shape(kind, permissions, int(meta.get("uid", "0")), int(meta.get("gid", "0")), size)
 
     def _typed_directory(self, found: Object, slash: bool) -> bool:
-        kind = found.content_type
-        if kind == _DIRECTORY_TYPES[0] or (kind == _DIRECTORY_TYPES[1] and self.release.unix_directory_type):
+        release, kind = self.release, found.content_type
+        if slash and release.directory_needs_empty and found.body:
+            return False
+        if slash and release.directory_needs_mode and "mode" not in found.meta and not self.complement:
+            return False
+        if kind == _DIRECTORY_TYPES[0] or (kind == _DIRECTORY_TYPES[1] and release.unix_directory_type):
             return True
-        return slash and (self.release.slash_directory_any_type or kind in _OCTET_STREAMS)
+        return slash and (release.slash_directory_any_type or kind in _OCTET_STREAMS)
 
 
 @dataclass(slots=True)
