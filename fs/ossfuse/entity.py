@@ -108,7 +108,7 @@ class Entity:
             self._cached = spool.cache.open(path, size, mtime)
             self._file, self._pages = self._cached.file, self._cached.pages
         else:
-            grown = mtime is None and profile.entity_shared
+            grown = mtime is None and profile.timeless_size_is_new
             self._pages = PageMap(size, PageState.HOLE if grown else PageState.REMOTE)
         self._remote_size = content_length(headers)
         self._new = False

@@ -629,6 +629,13 @@ WORDS: Mapping[str, Words] = {
             "use_cache cuts or fills data of another size than the object's",
         ),
     ),
+    "timeless_size_is_new": Words(
+        _FILES,
+        either(
+            "a truncated file of which no time is known counts as grown to its size",
+            "a file of which no time is known is on the server as large as it is",
+        ),
+    ),
     "entity_shared": Words(
         _FILES,
         either("all opens of a path share one local file", "every open has its own local file; the last close wins"),

@@ -237,6 +237,7 @@ class Profile:
     disk_cache_by_inode: bool = True  # use_cache: 1.91 keeps inode and changes in the page map, data age by mtime
     disk_cache_size_checked: bool = False  # use_cache: from 1.91.6 unchanged data of another size are dropped
     entity_shared: bool = True  # 1.91: all opens of a path share one local file; 1.80 (no use_cache): one each
+    timeless_size_is_new: bool = True  # 1.91: a file opened without a time counts as grown to its size; 1.80: as remote
     size_from_local_file: bool = True  # 1.91: st_size of an open file; 1.80 (no use_cache) adds writes to a cached size
     pending_metadata: bool = True  # 1.91: chmod and utimens of a dirty file wait for its upload
     max_write: int = 131_072  # 1.80: 4096 without big_writes, measured
@@ -459,6 +460,7 @@ _V1806 = Profile(
     cached_rename_zero_fills=False,
     del_cache_keeps_maps=True,
     entity_shared=False,
+    timeless_size_is_new=False,
     size_from_local_file=False,
     pending_metadata=False,
     max_write=4096,

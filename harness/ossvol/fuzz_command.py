@@ -208,9 +208,6 @@ def _plan(via: Literal["kernel", "direct"] | None, ossfs: str, version: str, *, 
     version = version or (version_of_binary(ossfs) if ossfs else DEFAULT_VERSION)
     if version not in releases.PROFILES:
         raise UsageError(f"no row for ossfs {version}; --ossfs-version names one of {', '.join(releases.PROFILES)}")
-    row = releases.find(version)
-    if row.create_uploads_empty or row.directory_needs_empty:
-        raise UsageError(f"the model knows ossfs 1.91.x, not {version}; `ossvol parity` compares the others")
     engine = choose_via(via or ("kernel" if ossfs else "direct"), ossfs=ossfs)
     binary = str(Path(ossfs).resolve()) if ossfs else ""
     return Plan(engine, binary, version, fixed=not (ossfs or defects), explain=defects)

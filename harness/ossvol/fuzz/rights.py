@@ -60,6 +60,7 @@ RIGHTS: Mapping[str, Need] = MappingProxyType(
         "rename": Need(directory=WRITE),
         "chmod": Need(owner=True),
         "chown": Need(owner=True),
+        "setxattr": Need(owner=True),
         "utime": Need(owner=True, or_write=True),
     }
 )

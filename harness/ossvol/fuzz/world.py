@@ -42,6 +42,7 @@ __all__ = ["ON_KERNEL", "Handle", "MountPlan", "Reasons", "Step", "World"]
 BUCKET = "fuzz"
 _DIRECTORY = "application/x-directory"
 _UMASK = 0o022
+_XATTR = "%7B%22user.fuzz%22%3A%22eA%3D%3D%22%7D"  # {"user.fuzz":"eA=="}, as every release writes it
 _READABLE = ("Standard", "IA")
 _PERMISSION = (errno.EACCES, errno.EPERM)
 _LOOKING = frozenset(("lstat", "ls", "read", "readlink"))
@@ -547,6 +548,8 @@ class World:
             local.new = True
             local.meta = self._new_meta(user, stat.S_IFREG | (0o666 & ~_UMASK))
             local.shown = dict(local.meta)
+            if self.model.mounts[mount].view.release.create_uploads_empty:
+                self.model.upload(mount, path, self.now())
         elif flags[0] == "w" and local.content:
             local.content[:] = b""
             local.touch(self._when())
@@ -917,7 +920,8 @@ class World:
             elif raw.kind == "directory":
                 stored = model.objects.get(path + "/") or Object()
                 whole = {**self._directory_meta(mount, path, raw), **change(stat.S_IFDIR)}
-                model.put(path + "/", Object(stored.body, _DIRECTORY, whole), by=mount)
+                fresh = seen.view.release.directory_metadata_recreates
+                model.put(path + "/", Object(b"" if fresh else stored.body, _DIRECTORY, whole), by=mount)
             else:
                 stored = model.objects[path]
                 meta = {**stored.meta, **change(stat.S_IFREG)}
@@ -926,7 +930,11 @@ class World:
 
     @recorded
     def setxattr(self, mount: str, user: str, path: str) -> None:
-        """Without use_xattr nobody can."""
+        """Where the release wants use_xattr for it nobody can; elsewhere the owner can, and it is metadata."""
+        if self.model.mounts[mount].view.release.xattr_default:
+            step: Step = {"setxattr": path, "name": "user.fuzz", "value": "x", "in": mount, "as": user}
+            self._change(mount, user, path, step, call="setxattr", change=lambda kind: {"xattr": _XATTR})
+            return
         found = Reasons({errno.ENOTSUP}, {errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENOTDIR})
         step = {"setxattr": path, "name": "user.fuzz", "value": "x", "in": mount, "as": user}
         self._call(step, found, mount, user, [])
