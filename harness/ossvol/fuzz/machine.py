@@ -26,8 +26,9 @@ from hypothesis.stateful import (
     rule,
 )
 
+from ossfuse.profile import find
 from ossvol.fuzz.attribution import WatchedWorld
-from ossvol.fuzz.model import Object
+from ossvol.fuzz.model import Object, given_options
 from ossvol.fuzz.plan import Plan
 from ossvol.fuzz.violation import Violation, violation
 from ossvol.fuzz.world import MountPlan, World
@@ -245,14 +246,20 @@ class VolumeMachine(RuleBasedStateMachine):
     def begin(self, one: int, two: int, versioned: str = "") -> MultipleResults[Id]:
         """The ids of the directories that there are. one, two: which of the options each mount has; versioned: the
         bucket's state."""
-        options = self.mount_options
+        other = self.plan.other_version or self.plan.version
         self._versioned = versioned
         self._plans = {
-            "one": MountPlan(options[one % len(options)]),
-            "two": MountPlan(options[two % len(options)], self.plan.other_version),
+            "one": MountPlan(self._options(one, self.plan.version)),
+            "two": MountPlan(self._options(two, other), self.plan.other_version),
         }
         self._begin()
         return multiple(*(self._known_first(path) for path in ("", "c", "c/b", "d")))
+
+    def _options(self, number: int, version: str) -> str:
+        """One of the sets that the release knows."""
+        known = find(version).options
+        usable = [text for text in self.mount_options if known.issuperset(given_options(text))]
+        return usable[number % len(usable)]
 
     @initialize(target=files, beginning=st.sampled_from(("nothing", *("tree",) * 7, *("hosted",) * 2)))
     def populate(self, beginning: str) -> Ids:
@@ -653,7 +660,8 @@ class VolumeMachine(RuleBasedStateMachine):
     @rule(mount=_MOUNTS, options=st.integers(0, len(MOUNT_OPTIONS) - 1))
     def remount(self, mount: str, options: int) -> None:
         self._done["mount"] += 1
-        self.world.remount(mount, self.mount_options[options % len(self.mount_options)])
+        version = self.world.plans[mount].version or self.plan.version
+        self.world.remount(mount, self._options(options, version))
 
     @precondition(lambda self: self._may("mount"))
     @rule(mount=_MOUNTS)

@@ -41,7 +41,7 @@ from dataclasses import dataclass, field
 from ossfuse.profile import NegativeCache, Profile, find
 from ossvol.fuzz.hosting import Hosting
 
-__all__ = ["ABSENT", "Local", "Model", "MountView", "Object", "Shape", "View", "parents", "timed"]
+__all__ = ["ABSENT", "Local", "Model", "MountView", "Object", "Shape", "View", "given_options", "parents", "timed"]
 
 _DIRECTORY_TYPES = ("application/x-directory", "httpd/unix-directory")
 _OCTET_STREAMS = ("application/octet-stream", "binary/octet-stream")
@@ -83,6 +83,11 @@ class Object:
         return hashlib.md5(self.body, usedforsecurity=False).hexdigest().upper()
 
 
+def given_options(text: str) -> dict[str, str]:
+    """Options as on ossfs's command line, by name."""
+    return dict(word.partition("=")[::2] for word in text.replace("-o ", "").replace(",", " ").split())
+
+
 @dataclass(frozen=True, slots=True)
 class View:
     """How a mount looks at the bucket: its release and the options that change what is shown. expire: lifetime of the
@@ -102,7 +107,7 @@ class View:
     def of(cls, options: str, version: str, *, fixed: bool) -> View:
         """options: as on ossfs's command line."""
         release = find(version, fixed=fixed)
-        given = dict(word.partition("=")[::2] for word in options.replace("-o ", "").replace(",", " ").split())
+        given = given_options(options)
         expire = float(given["stat_cache_expire"]) if "stat_cache_expire" in given else release.stat_cache_expire
         if given.get("max_stat_cache_size") == "0":
             expire = 0.0

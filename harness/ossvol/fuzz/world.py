@@ -253,7 +253,7 @@ class World:
                 self.onlooker(mount).statvfs("")
         code = errno_code(seen.errno) if seen.errno else 0
         if not alive:
-            if code != errno.ENOTCONN:
+            if code != errno.ENOTCONN and code not in reasons.may:
                 raise violation(
                     "mounts-live", f"{_text(step)}: {_name(code)}", self._again(step, {"errno": "ENOTCONN"})
                 )
@@ -817,7 +817,8 @@ class World:
                 model.upload(mount, old, self.now())
                 self._reopened(mount, old, new)
             stored = model.objects[old]
-            model.put(new, self._rewritten(mount, old, stored.body, stored.meta), by=mount)
+            meta = timed(stored.meta, None) if new in seen.open else stored.meta
+            model.put(new, self._rewritten(mount, old, stored.body, meta), by=mount)
             model.delete(old, by=mount)
             return
         model.carry(mount, old, new)
@@ -841,7 +842,7 @@ class World:
         stored = self.model.objects.get(path + "/")
         known = stored is not None and not self.model.doubtful(mount, path, self.now())
         mtime = stored.meta.get("mtime") if stored is not None and known else None
-        return meta if mtime is None else {**meta, "mtime": mtime}
+        return meta if mtime in (None, "0") else {**meta, "mtime": str(mtime)}  # 0 is as good as none
 
     @recorded
     def link(self, mount: str, user: str, old: str, new: str) -> None:
@@ -907,6 +908,8 @@ class World:
             found.judged = False
         if not path:
             found.must.add(errno.EIO)
+        if shape.kind == "directory" and self.model.doubtful(mount, path, self.now()):
+            found.judged = False  # whether it has an object to be copied, the mount may have known better
         done = self._call(step, found, mount, user, [path])
         if done:
             model, seen = self.model, self.model.mounts[mount]
@@ -954,6 +957,8 @@ class World:
         else:
             found.judged = True
             self._missing(found, allowed[0])
+            if not model.settled(mount, path, now):
+                found.may.add(errno.ENOTDIR)  # what is above it may be a file here
             above = parents(path)[1:]
             if any(
                 model.current(mount, one).kind != "directory" or not model.settled(mount, one, now) for one in above
@@ -1159,7 +1164,9 @@ class World:
         seen.alive = False
         self.model.litter = self.model.litter or any(local.hidden for local in seen.open.values())
         for name in [name for name, handle in self.handles.items() if handle.mount == mount]:
-            self._call({"close": f"@{name}"}, Reasons(), mount, "root", [])
+            # The kernel has given up an inode that became another type.
+            given_up = {errno.EIO} if self._local(self.handles[name]).suspect else set()
+            self._call({"close": f"@{name}"}, Reasons(may=given_up), mount, "root", [])
             self._forget(self.handles[name])
         seen.open.clear()
         self._call({"lstat": "", "in": mount, "as": "root"}, Reasons(), mount, "root", [])
