@@ -55,7 +55,7 @@ class Attribution:
                 return self._broken(laboratory, self._example, names)
 
             shown = broken()
-            if shown is None or shown.property != self._property:
+            if not self._same(shown):
                 self.why = f"the simulation with its defects: {shown or 'no property breaks'}"
                 return ()
             every = self._listed()
@@ -64,7 +64,7 @@ class Attribution:
                 return ()
             if not thorough:
                 return every
-            alone = next((name for name in every if broken(name) is None), "")
+            alone = next((name for name in every if self._gone(laboratory, name)), "")
             if alone:
                 return (alone,)
             needed = every
@@ -82,9 +82,26 @@ class Attribution:
                 self._example,
                 found,
                 spent=lambda steps: None,
-                accepts=lambda attempt: self._broken(laboratory, attempt, defects) is None,
+                accepts=lambda attempt: not self._same(self._broken(laboratory, attempt, defects)),
             )
         return small or found
+
+    def _same(self, shown: Violation | None) -> bool:
+        return shown is not None and shown.property == self._property
+
+    def _gone(self, laboratory: Laboratory, name: str) -> bool:
+        """Whether the calls do not break the property any more; another one may break at the last of them."""
+        example = self._without((name,))
+        world, left = replay(laboratory, example)
+        if left is None or self._same(left):
+            return left is None
+        last, reached = example.calls[-1], world.asked.made[-1:]
+        return bool(reached) and (reached[0].name, reached[0].arguments) == (last.name, last.arguments)
+
+    def _without(self, names: tuple[str, ...], example: Example | None = None) -> Example:
+        example = example or self._example
+        fixed = example.fixed if isinstance(example.fixed, tuple) else ()
+        return replace(example, fixed=(*fixed, *names))
 
     def _listed(self) -> tuple[str, ...]:
         """Defects of the releases that are mounted."""
@@ -93,10 +110,8 @@ class Attribution:
         rows = [find(plan.version or example.version, fixed=fixed) for plan in example.plans.values()]
         return tuple(one.name for one in DEFECTS if any(one.in_release(row) for row in rows))
 
-    @staticmethod
-    def _broken(laboratory: Laboratory, example: Example, names: tuple[str, ...]) -> Violation | None:
-        fixed = example.fixed if isinstance(example.fixed, tuple) else ()
-        return replay(laboratory, replace(example, fixed=(*fixed, *names)))[1]
+    def _broken(self, laboratory: Laboratory, example: Example, names: tuple[str, ...]) -> Violation | None:
+        return replay(laboratory, self._without(names, example))[1]
 
 
 class WatchedWorld(World):
@@ -116,13 +131,21 @@ class WatchedWorld(World):
         compare: bool = True,
         objects: Mapping[str, Object] = MappingProxyType({}),
         versioning: str = "",
+        origin: Mapping[str, Object] | None = None,
         thorough: bool = True,
         known: Container[tuple[str, ...]] = (),
     ) -> None:
-        self.over = False
+        self.over = self._ends = False
         self._thorough, self._known = thorough, known
         super().__init__(
-            laboratory, plans, version=version, fixed=fixed, compare=compare, objects=objects, versioning=versioning
+            laboratory,
+            plans,
+            version=version,
+            fixed=fixed,
+            compare=compare,
+            objects=objects,
+            versioning=versioning,
+            origin=origin,
         )
 
     def watched(self, method: Callable[..., Any], arguments: Any, named: Any) -> Any:
@@ -131,6 +154,7 @@ class WatchedWorld(World):
         if self.over:
             return answer
         outermost = not self.asked.inside
+        self._ends = self._ends or method.__name__ == "finish"
         try:
             return method(self, *arguments, **named)
         except Violation as found:
@@ -143,7 +167,9 @@ class WatchedWorld(World):
         """Raises it where no listed defect explains it."""
         if self.over:
             return
-        attribution = Attribution(self.laboratory, Example.of(self), found)
+        # What breaks later, for a reason of its own, is no matter here.
+        example = replace(Example.of(self), ends=self._ends)
+        attribution = Attribution(self.laboratory, example, found)
         defects = attribution.defects(thorough=self._thorough)
         if not defects:
             self.unlisted = True

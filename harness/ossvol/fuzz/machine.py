@@ -284,6 +284,8 @@ class VolumeMachine(RuleBasedStateMachine):
     def make_world(self, plans: Mapping[str, MountPlan], objects: Mapping[str, Object], versioning: str) -> World:
         """Where an example goes on: mounts by name, what the bucket holds first, and its state."""
         plan, tally = self.plan, self.tally
+        origin = _ORIGIN if self._hosted else None
+        versioning = "" if self._hosted else versioning  # a mirror wants a bucket that never was
         if plan.explain:
             return WatchedWorld(
                 self.laboratory,
@@ -293,6 +295,7 @@ class VolumeMachine(RuleBasedStateMachine):
                 compare=plan.compare,
                 objects=objects,
                 versioning=versioning,
+                origin=origin,
                 thorough=not tally.unlisted,
                 known=tally.first,
             )
@@ -303,8 +306,8 @@ class VolumeMachine(RuleBasedStateMachine):
             fixed=plan.fixed,
             compare=plan.compare,
             objects=objects,
-            versioning="" if self._hosted else versioning,  # a mirror wants a bucket that never was
-            origin=_ORIGIN if self._hosted else None,
+            versioning=versioning,
+            origin=origin,
         )
 
     def _may(self, what: str) -> bool:

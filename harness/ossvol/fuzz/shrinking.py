@@ -47,7 +47,7 @@ _SIMPLER: Mapping[str, tuple[Any, ...]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """What a world was made of and asked for. made_by: its class."""
+    """What a world was made of and asked for. made_by: its class. ends: whether it is finished after that."""
 
     plans: Mapping[str, MountPlan]
     objects: Mapping[str, Object]
@@ -58,6 +58,7 @@ class Example:
     versioning: str = ""
     made_by: type[World] = World
     origin: Mapping[str, Object] | None = None
+    ends: bool = True
 
     @classmethod
     def of(cls, world: World) -> Example:
@@ -89,7 +90,8 @@ def replay(laboratory: Laboratory, example: Example) -> tuple[World, Violation |
     broken: Violation | None = None
     try:
         _ask(world, example.calls)
-        world.finish()
+        if example.ends:
+            world.finish()
     except Violation as found:
         broken = found
     left = laboratory.end()
