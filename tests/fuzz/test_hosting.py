@@ -143,7 +143,8 @@ def test_names_at_an_origin_are_those_that_the_rule_leads_to():
 
 
 def test_runs_have_websites_and_mirrors():
-    result = run(Plan(), seed=2, max_steps=800)
+    result = run(Plan(), seed=2, max_steps=1200)
     assert not result.failures, result.failures
-    assert result.tally.verbs["website"] >= 4
-    assert result.tally.verbs["mirror"] >= 4
+    assert result.tally.verbs["website"]
+    assert result.tally.verbs["mirror"]
+    assert result.tally.verbs["get"]

@@ -18,6 +18,8 @@ from weakref import WeakKeyDictionary
 
 from tests.quality.planting import BUGS, Bug, planted, replacing
 
+from osscloud import mirror as mirroring
+from osscloud import website as hosting
 from osscloud.accesslog import AccessLog, LogRecord
 from osscloud.accounts import Accounts
 from osscloud.errors import OssError
@@ -742,3 +744,33 @@ BUGS["content-stays-after-the-last-close"] = Bug(
     (_LOG,),
     (_remembering_content,),
 )
+
+
+# --- websites and mirrors ---
+
+
+@planted("What a mirror brings is not kept.", _KEPT, on=(mirroring, "_store"))
+def mirror_keeps_nothing(original: Any, *arguments: Any) -> None:
+    pass
+
+
+@planted("What a mirror brings is kept without its last byte.", _KEPT, on=(mirroring, "_store"))
+def mirror_keeps_too_little(original: Any, call: Any, rule: Any, answer: Any) -> None:
+    original(call, rule, replace(answer, body=answer.body[:-1]))
+
+
+@planted("A mirror answers every HEAD, allowed or not.", _NAMES, on=(hosting, "first_match"))
+def mirror_answers_every_head(original: Any, *arguments: Any, **named: Any) -> Any:
+    return original(*arguments, **{**named, "head": False})
+
+
+@planted("A website's error page stands in for objects too.", _NAMES, _CONTENT, on=(hosting, "_attempt"))
+def error_page_for_everything(original: Any, step: Any) -> Any:
+    found = original(step)
+    return found if isinstance(found, OssError) else hosting._no_such_key("")
+
+
+@planted("A website that was switched off stays.", _NAMES, _LISTING, on=(Bucket, "configure"))
+def website_stays(original: Any, bucket: Bucket, name: str, document: bytes | None) -> None:
+    if document is not None:
+        original(bucket, name, document)

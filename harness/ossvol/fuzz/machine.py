@@ -625,10 +625,14 @@ class VolumeMachine(RuleBasedStateMachine):
                 self.world.advance(1000.0)
 
     @precondition(lambda self: self._hosted and self._may("mirror"))
-    @rule(spec=_MIRRORS)
-    def mirror(self, spec: dict[str, Any] | None) -> None:
+    @rule(target=files, spec=_MIRRORS, asked=st.sampled_from(("", "", *_ORIGIN)))
+    def mirror(self, spec: dict[str, Any] | None, asked: str) -> Id | Ids:
+        """asked: a key that is fetched at once."""
         self._done["mirror"] += 1
         self.world.mirror(spec)
+        if asked:
+            self.world.get(asked)
+        return self.known(asked) if asked and not asked.endswith("/") else multiple()
 
     @precondition(lambda self: self._hosted and self.started)
     @rule(key=st.sampled_from(("a", "c/c", "b")), body=_BODIES, acl=st.sampled_from(("public-read", "private")))
@@ -641,11 +645,10 @@ class VolumeMachine(RuleBasedStateMachine):
         self.world.origin_delete(key)
 
     @precondition(lambda self: self._hosted)
-    @rule(target=files, directory=directories, name=_NAMES)
-    def get(self, directory: Id, name: str) -> Id | Ids:
-        path = self.below(directory, name)
-        self.world.get(path)
-        return self.known(path)
+    @rule(target=files, key=st.sampled_from(("a", "b", "c/c", "d.txt", "ä")))
+    def get(self, key: str) -> Id | Ids:
+        self.world.get(key)
+        return self.known(key)
 
     @rule(seconds=st.sampled_from((0.5, 3.0, 8.0, 600.0, 1000.0)), times=st.sampled_from((1, 1, 2)))
     def advance(self, seconds: float, times: int) -> None:

@@ -780,10 +780,10 @@ class World:
         """Whether what is open under the new name was hidden before the rename failed: it is, once both are looked up
         and the directories may be written, whatever the server says then."""
         local = self.model.mounts[mount].open.get(path)
-        if local is None or (local.new and errno_code(self.last.errno) != errno.EREMOTE):
+        if local is None or path in self.model.objects:
             return False
         asked = any(is_hidden(one.object) and one.operation in _WRITES for one in self.last.records)
-        return asked and path not in self.model.objects
+        return asked or (local.new and errno_code(self.last.errno) == errno.EREMOTE)
 
     def _without_free_names(self, mount: str, path: str) -> bool:
         """Whether the file is open, so that it gives its name up for a hidden one that is free, and a website makes
@@ -963,7 +963,7 @@ class World:
             if any(
                 model.current(mount, one).kind != "directory" or not model.settled(mount, one, now) for one in above
             ):
-                found.may |= set(_PERMISSION)  # of what there was, or of what is in the way
+                found.may |= {*_PERMISSION, errno.ENOTDIR}  # of what there was, or of what is in the way
         step = {"lstat": path, "in": mount, "as": user}
         if self._call(step, found, mount, user, []) and self.last.stat is not None:
             seen = shape_of(self.last.stat)
@@ -1164,10 +1164,13 @@ class World:
         seen.alive = False
         self.model.litter = self.model.litter or any(local.hidden for local in seen.open.values())
         for name in [name for name, handle in self.handles.items() if handle.mount == mount]:
-            # The kernel has given up an inode that became another type.
-            given_up = {errno.EIO} if self._local(self.handles[name]).suspect else set()
-            self._call({"close": f"@{name}"}, Reasons(may=given_up), mount, "root", [])
-            self._forget(self.handles[name])
+            handle = self.handles[name]
+            if self._local(handle).suspect:
+                # The kernel has given up an inode that became another type (EIO).
+                self.perform({"close": f"@{name}"})  # of a directory there is nothing to flush
+            else:
+                self._call({"close": f"@{name}"}, Reasons(), mount, "root", [])
+            self._forget(handle)
         seen.open.clear()
         self._call({"lstat": "", "in": mount, "as": "root"}, Reasons(), mount, "root", [])
         self.perform({"unmount": None, "in": mount})
