@@ -790,6 +790,9 @@ class Vfs:
                 node.read.add(start // _READ_MAX)
                 node.outdated = True
             if len(piece) < wanted:
+                # A short read is where the file ends, whatever stat said before (fuse_short_read).
+                if start + len(piece) < node.attributes.size:
+                    node.attributes = replace(node.attributes, size=start + len(piece))
                 break
         return b"".join(pieces)[offset - first : end - first]
 

@@ -58,6 +58,18 @@ FOUND: dict[str, tuple[tuple[str, ...], Steps]] = {
             {"ls": "e", "in": "one"},
         ],
     ),
+    "a file is shorter than the kernel remembers": (
+        ("-o allow_other -o attr_timeout=3600,entry_timeout=3600", "-o allow_other"),
+        [
+            {"write": "a", "body": "0123456789", "in": "one"},
+            {"lstat": "a", "in": "one"},
+            {"write": "a", "body": "012", "in": "two"},
+            {"lstat": "a", "in": "one"},
+            {"read": "a", "in": "one"},
+            {"lstat": "a", "in": "one"},
+            {"append": "a", "body": "x", "in": "one"},
+        ],
+    ),
 }
 
 

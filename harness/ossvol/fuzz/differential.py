@@ -38,8 +38,12 @@ __all__ = ["FILE", "DifferentialMachine", "TwinWorld", "compare_steps", "known_d
 
 FILE = Path(__file__).with_name("differences.yaml")
 _HIDDEN = ".fuse_hidden"
-# What would make the two sides incomparable, or a run depend on the machine's speed.
-_NOT_HERE = ("use_cache", "_expire=2", "max_stat_cache_size=3", "multipart_size", "direct_io", "kernel_cache")
+_ONE_THREAD = " -s"
+# What the kernel knows it knows for the whole example, or until time passes; otherwise it is asked again each time.
+_FORGOTTEN = 4000.0
+_REMEMBERING = "-o attr_timeout=3600,entry_timeout=3600"
+# What would make a run depend on the machine's speed, needs big files or a directory, or is refused by old releases.
+_NOT_HERE = ("use_cache", "_expire=2", "max_stat_cache_size=3", "multipart_size", "storage_class")
 
 
 def known_differences(reference: str, subject: str) -> tuple[Known, ...]:
@@ -81,7 +85,11 @@ class TwinWorld(World):
         self._mounts_compared = False
 
     def options(self, text: str) -> str:
-        return f"{text} {ON_KERNEL}".strip() if self.sides.kernel else text
+        if not self.sides.kernel:
+            return text
+        if "attr_timeout" in text:
+            return text if text.endswith(_ONE_THREAD) else text + _ONE_THREAD
+        return f"{text} {ON_KERNEL}".strip()
 
     # --- one step ---
 
@@ -172,6 +180,13 @@ class TwinWorld(World):
     # --- steps that the model would have to foresee ---
 
     @recorded
+    def advance(self, seconds: float) -> None:
+        """Time passes on both sides; so much that a kernel that remembers has forgotten, which it does at once or not
+        at all."""
+        remembers = any("attr_timeout=3600" in mounted.spec.options for mounted in self.env.volumes.values())
+        super().advance(max(seconds, _FORGOTTEN) if remembers else seconds)
+
+    @recorded
     def refused_write(self, mount: str, path: str, body: str, status: int, *, append: bool = False) -> None:
         """The next upload of a name is refused; where one side mounts for real only by 403, which nobody repeats."""
         status = 403 if self.sides.kernel else status
@@ -185,7 +200,7 @@ class TwinWorld(World):
             self.close_all(mount)
         self.check()
         if not self.laboratory.ossfs:
-            self.perform({"advance": 2000.0})
+            self.perform({"advance": _FORGOTTEN})
             self.check()
 
 
@@ -249,8 +264,9 @@ class DifferentialMachine(VolumeMachine):
         return TwinWorld(self.laboratory, plans, version=self.plan.version, objects=objects, versioning=versioning)
 
 
-def machine_for(version: str) -> type[DifferentialMachine]:
-    """With the mount options that the release has."""
+def machine_for(version: str, *, remembering: bool = True) -> type[DifferentialMachine]:
+    """With the mount options that the release has. remembering: also mounts of which the kernel remembers everything;
+    what it knows of a real one it can't be told to forget when its process dies."""
     known = find(version).options
     sets = dict.fromkeys(
         text
@@ -260,7 +276,8 @@ def machine_for(version: str) -> type[DifferentialMachine]:
         and all(word.partition("=")[0] in known for word in text.split(","))
     )
     options = [*VolumeMachine.mount_options, *(f"-o allow_other -o {text}" for text in sets)]
-    made = tuple(f"{text} -o retries=1".strip() for text in options)
+    kept = ("", _REMEMBERING) if remembering else ("",)
+    made = tuple(f"{text} -o retries=1 {one}".strip() for text in options for one in kept)
     return type("DifferentialMachine", (DifferentialMachine,), {"mount_options": made})
 
 

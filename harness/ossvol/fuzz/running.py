@@ -161,7 +161,7 @@ def _machine(plan: Plan) -> type[VolumeMachine]:
         return ProgramMachine if plan.explain else VolumeMachine
     from ossvol.fuzz.differential import machine_for
 
-    return machine_for(plan.version)
+    return machine_for(plan.version, remembering=plan.against in ("direct", "kernel"))
 
 
 def broken_by(machine: type[RuleBasedStateMachine], settings: hypothesis.settings) -> Violation | None:
