@@ -26,7 +26,7 @@ from ossvol.fuzz.violation import violation
 from ossvol.fuzz.world import ON_KERNEL, MountPlan, Reasons, Step, World
 from ossvol.parity.comparison import Difference, compare
 from ossvol.parity.differences import Known, explanation, load
-from ossvol.parity.generator import OPTION_SETS
+from ossvol.parity.generator import option_sets
 
 if TYPE_CHECKING:
     from osscluster.volume import Stat
@@ -90,6 +90,13 @@ class TwinWorld(World):
         if "attr_timeout" in text:
             return text if text.endswith(_ONE_THREAD) else text + _ONE_THREAD
         return f"{text} {ON_KERNEL}".strip()
+
+    def _volume(self, plan: MountPlan) -> Step:
+        volume = super()._volume(plan)
+        if self.laboratory.ossfs:
+            # Releases without mime= have the machine's own table, so the simulation has it too.
+            del volume["mime_types"]
+        return volume
 
     # --- one step ---
 
@@ -267,15 +274,8 @@ class DifferentialMachine(VolumeMachine):
 def machine_for(version: str, *, remembering: bool = True) -> type[DifferentialMachine]:
     """With the mount options that the release has. remembering: also mounts of which the kernel remembers everything;
     what it knows of a real one it can't be told to forget when its process dies."""
-    known = find(version).options
-    sets = dict.fromkeys(
-        text
-        for text in OPTION_SETS
-        if text
-        and not any(word in text for word in _NOT_HERE)
-        and all(word.partition("=")[0] in known for word in text.split(","))
-    )
-    options = [*VolumeMachine.mount_options, *(f"-o allow_other -o {text}" for text in sets)]
+    sets = [one for one in dict.fromkeys(option_sets(find(version))) if not any(word in one for word in _NOT_HERE)]
+    options = [*VolumeMachine.mount_options, *(f"-o allow_other -o {one}" for one in sets if one)]
     kept = ("", _REMEMBERING) if remembering else ("",)
     made = tuple(f"{text} -o retries=1 {one}".strip() for text in options for one in kept)
     return type("DifferentialMachine", (DifferentialMachine,), {"mount_options": made})

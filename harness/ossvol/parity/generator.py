@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from ossfuse.profile import Profile
 from ossvol.parity.steps import ACTORS, Sequence, Step
 
-__all__ = ["OPTION_SETS", "PER_MOUNT", "generate", "options_for"]
+__all__ = ["OPTION_SETS", "PER_MOUNT", "generate", "option_sets", "options_for"]
 
 PER_MOUNT = 10
 """So many consecutive seeds have the same options and share a mount, each in its own directory; the first of
@@ -130,14 +130,19 @@ _EXPIRY = "_expire=2"  # entries expire within a sequence; every other step is d
 _EXPIRY_SECONDS = "3.5"  # 1.80 compares whole seconds
 
 
-def options_for(seed: int, profile: Profile) -> str:
-    """The mount options of the sequence `seed`."""
-    rng = random.Random(f"options {seed // PER_MOUNT}")
-    possible = [
+def option_sets(profile: Profile) -> list[str]:
+    """Those of `OPTION_SETS` that the release has."""
+    return [
         text
         for text in OPTION_SETS
         if all(word.partition("=")[0] in profile.options | _LIBFUSE for word in text.split(",") if word)
     ]
+
+
+def options_for(seed: int, profile: Profile) -> str:
+    """The mount options of the sequence `seed`."""
+    rng = random.Random(f"options {seed // PER_MOUNT}")
+    possible = option_sets(profile)
     chosen = [rng.choice(possible), rng.choice(possible) if rng.random() < _TWO else ""]
     # What the kernel remembers for the whole sequence never expires.
     timeouts = _TIMEOUTS[0] if any(_EXPIRY in text for text in chosen) else rng.choice(_TIMEOUTS)
