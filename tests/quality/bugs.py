@@ -465,7 +465,7 @@ def utime_loses_mode(original: Any, metadata: Metadata, *arguments: Any) -> Any:
     return {**original(metadata, *arguments), META + "mode": "33060"}
 
 
-@planted("utimensat(2) stores no time.", _KEPT, _NAMES, on=(Metadata, "utimens"), hard="times are not compared")
+@planted("utimensat(2) stores no time.", _KEPT, _NAMES, on=(Metadata, "utimens"))
 def mtime_lost(original: Any, metadata: Metadata, ctx: Any, path: str, atime: Any, mtime: Any) -> None:
     original(metadata, ctx, path, None, None)
 
@@ -639,7 +639,6 @@ def suspended_bucket_keeps_two_nulls(original: Any, bucket: Bucket, key: str, ve
     "A copy is stored as Infrequent Access.",
     _KEPT,
     on=(copying, "storage_class"),
-    hard="a scenario has no expectation of a storage class, so no step can show it",
 )
 def copy_makes_objects_cold(original: Any, *arguments: Any) -> str:
     return "IA"

@@ -20,15 +20,15 @@ class _Enough(BaseException):
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """steps: until the bug showed for the first time, or all when it did not. failure: as it was found, None when
-    nothing was."""
+    """steps: until the bug showed for the first time, or all when it did not. failure: None when nothing was found."""
 
     steps: int
     failure: Failure | None
 
 
-def search(seed: int, planted: AbstractContextManager[None]) -> Search:
-    """At most `MOST_STEPS` steps until a failure. The engine is made inside `planted`."""
+def search(seed: int, planted: AbstractContextManager[None], *, shrink: bool = False) -> Search:
+    """At most `MOST_STEPS` steps until a failure, which is as it was found, or shrunk. The engine is made inside
+    `planted`."""
     first: list[int] = []
 
     class Watched(VolumeMachine):
@@ -47,7 +47,7 @@ def search(seed: int, planted: AbstractContextManager[None]) -> Search:
 
     with planted:
         try:
-            result = run(PLAN, seed, examples=MOST_STEPS, machine=Watched, shrink=False)
+            result = run(PLAN, seed, examples=MOST_STEPS, machine=Watched, shrink=shrink)
         except _Enough:
             return Search(MOST_STEPS, None)
     (failure,) = result.failures

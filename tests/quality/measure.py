@@ -1,14 +1,15 @@
 """How well the fuzzer finds the planted bugs: `python -m tests.quality.measure [--seeds 3] [--jobs 2] [NAME ...]`.
 
-Each bug is searched for with each seed and what was found is reduced. Writes `found.json`, from which the suite takes
-its seeds and steps, and docs/fuzzing-quality.md; of bugs that are not named it keeps what is there. Takes some ten
-minutes on two idle cores.
+Each bug is searched for with each seed, and what was found is shrunk as `ossvol fuzz` does it. Writes `found.json`,
+from which the suite takes its seeds and steps, and docs/fuzzing-quality.md; of bugs that are not named it keeps what is
+there. Takes some ten minutes on two idle cores.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import statistics
 import sys
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -17,7 +18,9 @@ from typing import Any
 
 from tests.quality.bugs import BUGS
 from tests.quality.finding import MOST_STEPS, PLAN, search
-from tests.quality.reduction import reduced
+from tests.quality.reduction import shows
+
+from ossvol.fuzz.laboratory import Laboratory
 
 __all__ = ["FOUND", "load"]
 
@@ -27,47 +30,49 @@ PAGE = Path(__file__).parents[2] / "docs" / "fuzzing-quality.md"
 _HEAD = f"""# How well the fuzzer finds bugs
 
 `tests/quality/bugs.py` plants bugs in the simulation, one at a time, while the fuzzer runs (direct engine, ossfs
-{PLAN.version}, most examples begin with two files). {{bugs}} were searched for, with as many seeds as "found" says and
-{MOST_STEPS:,} steps at most.
+{PLAN.version}, without its defects). {{bugs}} were searched for, with as many seeds as "found" says and {MOST_STEPS:,}
+steps at most.
 
 - found: with how many of the seeds it was;
-- steps: made until the bug showed, the median of the seeds that found it;
-- reduced: median length of what was found after every step that it does not take was left out
-  (`tests/quality/reduction.py`): the last step breaks its expectation with the bug, and all hold without.
+- steps: made until the bug showed, the median over the seeds;
+- shrunk: steps that were left of what was found, the median: the last one breaks its expectation with the bug, and all
+  hold without it.
 
-Found within {MOST_STEPS:,} steps: {{found}} of {{bugs}}; median of the medians: {{median}} steps;
-reduced to at most 8 steps: {{short}}.
+Found within {MOST_STEPS:,} steps by most seeds: {{found}} of {{bugs}}; median of the medians: {{median}} steps;
+shrunk to at most 8 steps: {{short}}. Nothing is planted in uploads in parts: the machine's files are too small.
 
 `python -m tests.quality.measure` measures anew and writes this page.
 
-| bug | what is wrong | seen by | found | steps | reduced |
+| bug | what is wrong | seen by | found | steps | shrunk |
 |---|---|---|---|---|---|
 """
 
 
 def load() -> dict[str, Any]:
-    """Name to what was measured: per seed `steps`, `property`, `reduced`; `seed`, `given`, `when` of the best."""
+    """Name to what was measured: per seed `steps`, `property`, `shrunk`; `seed`, `given`, `when` of the best."""
     found: dict[str, Any] = json.loads(FOUND.read_text("utf-8")) if FOUND.exists() else {}
     return {name: found[name] for name in sorted(BUGS) if name in found}
 
 
 def measured(name: str, seed: int) -> dict[str, Any]:
-    """One search. Without "steps" where nothing was found."""
+    """One search. Without "steps" where nothing was found, without "when" where the steps tell nothing."""
     bug = BUGS[name]
-    done = search(seed, bug.planted())
+    done = search(seed, bug.planted(), shrink=True)
     if done.failure is None:
         return {"seed": seed}
-    given = done.failure.whole_given()
-    steps = reduced(bug, given, done.failure.steps, PLAN.version)
-    found = {"seed": seed, "steps": done.steps, "property": done.failure.property}
-    return found if steps is None else {**found, "given": given, "when": steps}
+    given, steps = done.failure.whole_given(), list(done.failure.steps)
+    found = {"seed": seed, "steps": done.steps, "property": done.failure.property, "shrunk": len(steps)}
+    with Laboratory("direct") as laboratory:
+        if not shows(laboratory, bug, given, steps, PLAN.version):
+            return found
+    return {**found, "given": given, "when": steps}
 
 
 def summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
     """What is kept of the runs of a bug."""
     runs = sorted(runs, key=lambda one: int(one["seed"]))
     kept = {key: [run.get(key) for run in runs] for key in ("seed", "steps", "property")}
-    lengths = [len(run["when"]) if "when" in run else None for run in runs]
+    lengths = [run.get("shrunk") for run in runs]
     whole = [run for run in runs if "when" in run]
     # The suite searches with the seed that takes least, and replays the shortest steps.
     quickest = min((run for run in runs if "steps" in run), key=lambda one: int(one["steps"]), default=None)
@@ -76,43 +81,40 @@ def summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
         "seeds": kept["seed"],
         "steps": kept["steps"],
         "properties": kept["property"],
-        "reduced": lengths,
+        "shrunk": lengths,
         "seed": quickest["seed"] if quickest else None,
         "given": shortest["given"] if shortest else None,
         "when": shortest["when"] if shortest else None,
     }
 
 
+def median(counts: list[int | None]) -> float:
+    """Infinity for what most seeds have not."""
+    return statistics.median(math.inf if count is None else count for count in counts)
+
+
 def page(found: dict[str, Any]) -> str:
     """docs/fuzzing-quality.md."""
     rows, medians, short = [], [], 0
     for name, one in found.items():
-        steps = [count for count in one["steps"] if count is not None]
-        lengths = [count for count in one["reduced"] if count is not None]
+        steps, length = median(one["steps"]), median(one["shrunk"])
         seen = sorted({property for property in one["properties"] if property})
-        if steps:
-            medians.append(statistics.median(steps))
-        short += bool(lengths) and statistics.median(lengths) <= 8
+        medians.append(steps)
+        short += length <= 8
         cells = [
             name,
             BUGS[name].breaks,
             ", ".join(seen) or "-",
-            f"{len(steps)} of {len(one['seeds'])}",
-            f"{statistics.median(steps):.0f}" if steps else "-",
-            f"{statistics.median(lengths):.0f}" if lengths else "-",
+            f"{sum(count is not None for count in one['steps'])} of {len(one['seeds'])}",
+            f"{steps:.0f}" if steps < math.inf else "-",
+            f"{length:.0f}" if length < math.inf else "-",
         ]
         rows.append("| " + " | ".join(cells) + " |\n")
+    reached = sum(steps < math.inf for steps in medians)
     middle = f"{statistics.median(medians):.0f}" if medians else "-"
-    head = _HEAD.format(bugs=len(found), found=len(medians), median=middle, short=short)
-    return head + "".join(rows) + _notes()
-
-
-def _notes() -> str:
-    notes = [f"- `{name}`: {bug.hard}\n" for name, bug in sorted(BUGS.items()) if bug.hard]
-    missing = sorted(BUGS.keys() - load().keys())
-    late = f"\nNot measured yet: {', '.join(missing)}.\n" if missing else ""
-    kinds = "\nWhat the machine cannot see (nor anything of uploads in parts: its files are too small):\n\n"
-    return late + kinds + "".join(notes)
+    head = _HEAD.format(bugs=len(found), found=reached, median=middle, short=short)
+    missing = sorted(BUGS.keys() - found.keys())
+    return head + "".join(rows) + (f"\nNot measured yet: {', '.join(missing)}.\n" if missing else "")
 
 
 def main() -> None:
@@ -136,7 +138,7 @@ def main() -> None:
                 print(f"{name}, seed {seed}: {tripped!r}", file=sys.stderr, flush=True)
             runs[name].append({"seed": seed} if tripped is not None else done.result())
             found[name] = summary(runs[name])
-            print(name, found[name]["steps"], found[name]["reduced"], file=sys.stderr, flush=True)
+            print(name, found[name]["steps"], found[name]["shrunk"], file=sys.stderr, flush=True)
             keep(found)
 
 

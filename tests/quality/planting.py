@@ -24,15 +24,13 @@ PAGE = 2
 @dataclass(frozen=True, slots=True)
 class Bug:
     """name: kebab-case. breaks: in words. properties: of `ossvol.fuzz.properties`, any of which should see it. patches:
-    entered together. paged: visible only where a listing has several pages, so the cloud gives short ones. hard: why it
-    is not always found."""
+    entered together. paged: visible only where a listing has several pages, so the cloud gives short ones."""
 
     name: str
     breaks: str
     properties: tuple[str, ...]
     patches: tuple[Patch, ...]
     paged: bool = False
-    hard: str = ""
 
     @contextmanager
     def planted(self) -> Iterator[None]:
@@ -80,7 +78,7 @@ def short_pages() -> Iterator[None]:
 
 
 def planted(
-    breaks: str, *properties: str, on: tuple[object, str], paged: bool = False, hard: str = ""
+    breaks: str, *properties: str, on: tuple[object, str], paged: bool = False
 ) -> Callable[[Callable[..., Any]], Bug]:
     """Registers a function (original, *arguments) as the replacement of `on`, under its own name."""
 
@@ -93,7 +91,7 @@ def planted(
 
         name = function.__name__.replace("_", "-")
         assert name not in BUGS, name
-        bug = BUGS[name] = Bug(name, breaks, properties, (replacing(*on, make),), paged, hard)
+        bug = BUGS[name] = Bug(name, breaks, properties, (replacing(*on, make),), paged)
         return bug
 
     return register

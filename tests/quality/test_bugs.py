@@ -6,8 +6,8 @@ import contextlib
 
 import pytest
 from tests.quality.bugs import BUGS
-from tests.quality.finding import PLAN, search
-from tests.quality.measure import load
+from tests.quality.finding import MOST_STEPS, PLAN, search
+from tests.quality.measure import load, median
 from tests.quality.planting import short_pages
 from tests.quality.reduction import shows
 
@@ -17,9 +17,13 @@ _FOUND = load()
 _SEEDS = sorted({one["seed"] for one in _FOUND.values() if one["seed"] is not None})
 
 
-def test_at_least_forty_bugs_are_found():
-    assert _FOUND.keys() <= BUGS.keys()
-    assert sum(one["seed"] is not None for one in _FOUND.values()) >= 40
+def test_every_planted_bug_is_found_by_most_seeds_and_shrunk_to_at_most_eight_steps():
+    assert _FOUND.keys() == BUGS.keys()
+    assert len(BUGS) >= 40
+    late = {name: one["steps"] for name, one in _FOUND.items() if median(one["steps"]) > MOST_STEPS}
+    long = {name: one["shrunk"] for name, one in _FOUND.items() if median(one["shrunk"]) > 8}
+    assert (late, long) == ({}, {})
+    assert min(len(one["seeds"]) for one in _FOUND.values()) >= 3
 
 
 @pytest.mark.parametrize("name", [name for name, one in _FOUND.items() if one["seed"] is not None])

@@ -56,6 +56,7 @@ _MOST_HANDLES = 6
 _DEEPEST = 3
 _MOUNTS = st.sampled_from(("one", "two"))
 _USERS = st.sampled_from(("root", "root", "app", "app", "other"))
+_MOSTLY_ROOT = st.sampled_from(("root", "root", "root", "app", "other"))  # of whom the model knows how far a call comes
 _NAMES = st.sampled_from(("a", "b", "c", "d.txt", "ä"))
 _BODIES = st.sampled_from(("", "x", "hello", "0123456789", "line\n" * 40))
 _SIZES = st.sampled_from((0, 1, 3, 5, 20, 300))
@@ -64,13 +65,13 @@ _MODES = st.sampled_from((0o644, 0o600, 0o666, 0o640, 0o755, 0o777, 0o700, 0o400
 _FLAGS = st.sampled_from(("r", "r+", "w", "a", "a+", "x"))
 _USES = st.lists(
     st.tuples(
-        st.sampled_from(("write", "write", "read", "truncate", "truncate", "fsync", "unlink", "rename")),
+        st.sampled_from(("write", "write", "write", "read", "truncate", "cut", "cut", "fsync", "unlink", "rename")),
         _BODIES,
         _OFFSETS,
         _SIZES,
     ),
-    min_size=1,
-    max_size=4,
+    min_size=2,
+    max_size=6,
 )
 _OWNERS = st.sampled_from(((1000, 1001), (0, 0), (2000, 2001), (0, 1001)))
 _TYPES_OF_DIRECTORIES = (
@@ -107,6 +108,7 @@ _TREE: Mapping[str, Object] = MappingProxyType(
         "c/": Object(content_type=_TYPES_OF_DIRECTORIES[0], meta={"mode": "16895", "uid": "1000", "gid": "1001"}),
         "c/a": Object(b"x", meta={"mode": "33200", "uid": "0", "gid": "1001"}),
         "c/b/": Object(content_type=_TYPES_OF_DIRECTORIES[0], meta={"mode": "16877", "uid": "1000", "gid": "1001"}),
+        "d/a": Object(b"line\n", meta={"mode": "33206", "uid": "1000", "gid": "1001"}),
         "d/": Object(content_type=_TYPES_OF_DIRECTORIES[0], meta={"mode": "16893", "uid": "0", "gid": "1001"}),
     }
 )
@@ -389,9 +391,9 @@ class VolumeMachine(RuleBasedStateMachine):
         mount=_MOUNTS,
         user=_USERS,
         file=files,
-        flags=_FLAGS,
+        flags=st.sampled_from(("r", "r+", "r+", "w", "a", "a+")),
         uses=_USES,
-        end=st.sampled_from(("close", "close", "close", "leave", "kill")),
+        end=st.sampled_from(("close", "close", "read", "leave", "kill")),
     )
     def use(
         self, *, mount: str, user: str, file: Id, flags: str, uses: list[tuple[str, str, int, int]], end: str
@@ -408,6 +410,10 @@ class VolumeMachine(RuleBasedStateMachine):
                 world.read_handle(handle)
             elif what == "truncate":
                 world.truncate_handle(handle, size)
+            elif what == "cut":
+                # As a log is rotated by copy and truncate under a writer that goes on where it was.
+                world.truncate_handle(handle, min(size, offset))
+                world.write_handle(handle, body, offset + size)
             elif what == "fsync":
                 world.fsync(handle)
             elif what == "unlink":
@@ -417,8 +423,10 @@ class VolumeMachine(RuleBasedStateMachine):
         if end == "kill" and self._may("mount"):
             self._done["mount"] += 1
             world.kill(mount)
-        elif end == "close":
+        elif end != "leave":
             world.close(handle)
+            if end == "read":
+                world.read(mount, user, path)
         return handle if handle in world.handles else multiple()
 
     def _open(self, handle: str) -> bool:
@@ -480,13 +488,17 @@ class VolumeMachine(RuleBasedStateMachine):
     def rename(self, mount: str, user: str, file: Id, directory: Id, name: str) -> None:
         self._rename(mount, user, self.path(file), self.below(directory, name))
 
-    @rule(mount=_MOUNTS, user=_USERS, source=directories, directory=directories, name=_NAMES)
+    @rule(mount=_MOUNTS, user=_MOSTLY_ROOT, source=directories, directory=directories, name=_NAMES)
     def rename_directory(self, mount: str, user: str, source: Id, directory: Id, name: str) -> None:
         old = self.path(source)
         if old:
             self._rename(mount, user, old, self.below(directory, name))
 
-    @rule(mount=_MOUNTS, user=_USERS, old=st.one_of(files, directories), new=st.one_of(files, directories))
+    @rule(mount=_MOUNTS, user=_MOSTLY_ROOT, old=directories, new=directories)
+    def replace_directory(self, mount: str, user: str, old: Id, new: Id) -> None:
+        self.replace(mount, user, old, new)
+
+    @rule(mount=_MOUNTS, user=_USERS, old=files, new=st.one_of(files, directories))
     def replace(self, mount: str, user: str, old: Id, new: Id) -> None:
         """A rename onto something that is there."""
         if self._paths[old] and self._paths[new]:

@@ -142,8 +142,8 @@ def shrunk(
         return None
     example = _fewer_calls(example, breaks)
     example = _simpler_surroundings(example, breaks)
-    example = _simpler_arguments(example, breaks)
-    _fewer_calls(example, breaks)
+    example = _fewer_calls(_simpler_arguments(example, breaks), breaks)
+    _simpler_arguments(example, breaks)  # once more: what they depended on may be gone
     return best
 
 

@@ -12,7 +12,7 @@ import os
 import stat
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -767,9 +767,12 @@ class World:
             self._moved(mount, old, new, shape)
         elif done is None and not self.last.errno:
             self._moved_somehow(mount, old, new)
-        elif done is None:
+        else:
             if self._gave_way(mount, new):
-                self._hide(mount, new)
+                if done is False:
+                    self.adopt([new], mount)
+                if new not in model.objects:
+                    self._hide(mount, new)
             for path, local in self.model.mounts[mount].open.items():
                 if path.startswith(old + "/"):
                     local.elsewhere = new + path[len(old) :]
@@ -777,10 +780,10 @@ class World:
         return done is not False and not self.last.errno
 
     def _gave_way(self, mount: str, path: str) -> bool:
-        """Whether what is open under the new name was hidden before the rename failed: it is, once both are looked up
-        and the directories may be written, whatever the server says then."""
+        """Whether what is open under the new name was to be hidden before the rename failed: libfuse does so once the
+        kernel has let the rename pass, whoever refuses it then."""
         local = self.model.mounts[mount].open.get(path)
-        if local is None or path in self.model.objects:
+        if local is None:
             return False
         asked = any(is_hidden(one.object) and one.operation in _WRITES for one in self.last.records)
         return asked or (local.new and errno_code(self.last.errno) == errno.EREMOTE)
@@ -812,13 +815,14 @@ class World:
         model, seen = self.model, self.model.mounts[mount]
         self._hide(mount, new)
         if shape.kind != "directory":
-            if old in seen.open:
-                seen.open[old].meta = timed(seen.open[old].meta, None)  # of the write or of the open
+            held = old in seen.open
+            if held:
                 model.upload(mount, old, self.now())
                 self._reopened(mount, old, new)
             stored = model.objects[old]
-            meta = timed(stored.meta, None) if new in seen.open else stored.meta
-            model.put(new, self._rewritten(mount, old, stored.body, meta), by=mount)
+            moved = self._rewritten(mount, old, stored.body, stored.meta)
+            # Of an open file, what was known when it was opened counts too.
+            model.put(new, replace(moved, vague=moved.vague or held), by=mount)
             model.delete(old, by=mount)
             return
         model.carry(mount, old, new)
