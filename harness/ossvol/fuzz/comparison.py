@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from osscluster.volume import DirEntry, Stat, errno_name
@@ -86,6 +87,8 @@ def compare_server(world: World) -> None:
         right, there = model.objects.get(key), seen.get(key)
         if right == there or is_hidden(key):
             continue
+        if right is not None and there is not None and not world.typed:
+            right = replace(right, content_type=there.content_type)
         if right is not None and there is not None and _alike(view, key, right, there, world.slack):
             model.objects[key] = there  # with the times that the model does not foretell
             continue

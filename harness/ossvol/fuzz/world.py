@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from osscluster.errors import ClusterError
 from osscluster.volume import Syscalls, errno_name
+from ossfuse.profile import find
 from ossvol.actions import observe
 from ossvol.errors import StepImpossible
 from ossvol.fuzz.accounting import Account, delivered, query
@@ -123,6 +124,8 @@ class World:
         self.steps = self.judged = self.live = 0
         # A mount process has a clock of its own, and time of its own passes meanwhile.
         self.slack = 60.0 if laboratory.via == "kernel" else 0.0
+        # A real binary that can't be told where the types are takes those of the machine.
+        self.typed = not laboratory.ossfs or "mime" in find(version).options
         self.met: list[Encounter] = []
         self.unlisted = False
         self._changed = False
