@@ -118,6 +118,18 @@ def test_defects_that_are_left_out_from_the_beginning_explain_nothing(laboratory
     assert world.given["volumes"]["one"]["fixed"] == ["truncate-ignored"]
 
 
+def test_what_breaks_on_a_real_mount_is_asked_again_as_it_was_mounted_there(laboratory: Laboratory):
+    laboratory.waits = laboratory.real_time = True
+    world = watched(laboratory)
+    world.write("one", "root", "a", "hello")
+    world.advance(1000.0)
+    world.truncate("one", "root", "a", 0)
+    (met,) = world.met
+    assert met.defects == ("truncate-ignored",)
+    assert verbs(world) == ["write", "truncate", "list"]
+    assert met.given["volumes"]["one"]["options"].endswith("-s -o attr_timeout=0,entry_timeout=0")
+
+
 def test_what_the_simulation_does_not_show_is_no_listed_defect(laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch):
     # As a real binary that does what its simulation does not.
     world = watched(laboratory)

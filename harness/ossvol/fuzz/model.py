@@ -451,6 +451,11 @@ class Model:
         for mount, path, shape in carried:
             self.linger(mount, path, shape, now)
 
+    def doubt(self, mount: str, path: str, now: float) -> None:
+        """The mount may have outdated metadata of a name of its own."""
+        seen = self.mounts[mount]
+        seen.doubtful[path] = now + seen.view.life
+
     def doubtful(self, mount: str, path: str, now: float) -> bool:
         """Whether the mount may have outdated metadata of a name, even where it has the right shape."""
         return self.mounts[mount].doubtful.get(path, 0.0) >= now

@@ -626,9 +626,13 @@ class World:
             found.must = {errno.EINVAL}
         step = {"truncate": f"@{name}", "size": size}
         done = self._call(step, found, handle.mount, handle.user, [handle.path])
+        same = done and size == len(local.content)
         if done:
             self._resize(local, size)
         self.settle(handle.mount if done else "", [handle.path])
+        if same:
+            # One more open, which takes the metadata of before an upload.
+            self.model.doubt(handle.mount, handle.path, self.now())
 
     @recorded
     def close(self, name: str) -> None:
