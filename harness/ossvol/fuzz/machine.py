@@ -112,7 +112,9 @@ _TREE: Mapping[str, Object] = MappingProxyType(
         "d/": Object(content_type=_TYPES_OF_DIRECTORIES[0], meta={"mode": "16893", "uid": "0", "gid": "1001"}),
     }
 )
-_BEGINNINGS: Mapping[str, Mapping[str, Object]] = MappingProxyType({"nothing": {}, "tree": _TREE, "hosted": _TREE})
+_BEGINNINGS: Mapping[str, Mapping[str, Object]] = MappingProxyType(
+    {"nothing": {}, "tree": _TREE, "hosted": _TREE, "mirrored": _TREE}
+)
 _ORIGIN: Mapping[str, Object] = MappingProxyType(
     {
         "a": Object(b"of the origin", "text/plain"),
@@ -137,6 +139,7 @@ _MIRRORS: st.SearchStrategy[dict[str, Any] | None] = st.sampled_from(
     (
         None,
         {},
+        {"prefix": "d"},
         {"allow_head": True},
         {"allow_head": True, "prefix": "c/"},
         {"allow_head": True, "proxy_pass": True},
@@ -181,7 +184,7 @@ class VolumeMachine(RuleBasedStateMachine):
         self._done: Counter[str] = Counter()
         self._plans: dict[str, MountPlan] | None = None
         self._beginning: Mapping[str, Object] | None = None
-        self._hosted = False
+        self._hosted = self._mirrored = False
         self._pages = 0, False
 
     # --- ids ---
@@ -263,11 +266,12 @@ class VolumeMachine(RuleBasedStateMachine):
         usable = [text for text in self.mount_options if known.issuperset(given_options(text))]
         return usable[number % len(usable)]
 
-    @initialize(target=files, beginning=st.sampled_from(("nothing", *("tree",) * 7, *("hosted",) * 2)))
+    @initialize(target=files, beginning=st.sampled_from(("nothing", *("tree",) * 7, "hosted", "mirrored")))
     def populate(self, beginning: str) -> Ids:
         """What is done to files needs some, and many an example would never make one."""
         self._beginning = _BEGINNINGS[beginning]
-        self._hosted = beginning == "hosted" and self.hosts
+        self._hosted = beginning in ("hosted", "mirrored") and self.hosts
+        self._mirrored = beginning == "mirrored" and self.hosts
         self._begin()
         return multiple(*(self._known_first(path) for path in self._beginning if not path.endswith("/")))
 
@@ -282,6 +286,8 @@ class VolumeMachine(RuleBasedStateMachine):
             return
         self.world = self.make_world(self._plans, self._beginning, self._versioned)
         self.started = True
+        if self._mirrored:
+            self.world.mirror({})
 
     def make_world(self, plans: Mapping[str, MountPlan], objects: Mapping[str, Object], versioning: str) -> World:
         """Where an example goes on: mounts by name, what the bucket holds first, and its state."""
@@ -637,12 +643,13 @@ class VolumeMachine(RuleBasedStateMachine):
                 self.world.advance(1000.0)
 
     @precondition(lambda self: self._hosted and self._may("mirror"))
-    @rule(target=files, spec=_MIRRORS, asked=st.sampled_from(("", "", *_ORIGIN)))
-    def mirror(self, spec: dict[str, Any] | None, asked: str) -> Id | Ids:
-        """asked: a key that is fetched at once."""
+    @rule(target=files, spec=_MIRRORS, asked=st.sampled_from(("", *_ORIGIN)), mount=_MOUNTS)
+    def mirror(self, spec: dict[str, Any] | None, asked: str, mount: str) -> Id | Ids:
+        """asked: a key that is looked at and fetched at once."""
         self._done["mirror"] += 1
         self.world.mirror(spec)
         if asked:
+            self.world.lstat(mount, "root", asked.rstrip("/"))
             self.world.get(asked)
         return self.known(asked) if asked and not asked.endswith("/") else multiple()
 
@@ -657,7 +664,7 @@ class VolumeMachine(RuleBasedStateMachine):
         self.world.origin_delete(key)
 
     @precondition(lambda self: self._hosted)
-    @rule(target=files, key=st.sampled_from(("a", "b", "c/c", "d.txt", "ä")))
+    @rule(target=files, key=st.sampled_from(("a", "b", "c/c", "c/c", "d.txt", "d.txt")))
     def get(self, key: str) -> Id | Ids:
         self.world.get(key)
         return self.known(key)

@@ -1092,7 +1092,7 @@ class World:
         told = {"EPERM"} if self._frozen(stored) else {"ENOENT"} if right is None else set()
         if right is None and place in hosting.private:
             told = {"EIO"}
-        pages = hosting.website is not None and stored is None
+        pages = hosting.website is not None and (stored is None or key.endswith("/"))
         seen = self._answers({"get": key}, None if pages else told)
         if right is not None and not told and not pages and seen.body != right.body:
             text = f"{key} is {(seen.body or b'')[:60]!r}, not {right.body[:60]!r}"
