@@ -39,8 +39,11 @@ __all__ = ["FILE", "DifferentialMachine", "TwinWorld", "compare_steps", "known_d
 FILE = Path(__file__).with_name("differences.yaml")
 _HIDDEN = ".fuse_hidden"
 _ONE_THREAD = " -s"
-# What the kernel knows it knows for the whole example, or until time passes; otherwise it is asked again each time.
+# What the kernel knows it knows for the whole example, or until much time passes; otherwise it is asked each time.
 _FORGOTTEN = 4000.0
+# In process time stands still, with real mounts some passes between two steps: no sum of these comes near a lifetime of
+# a cache (5, 900, 1000 s).
+_AT_ONCE, _A_WHILE = 0.01, 21.0
 _REMEMBERING = "-o attr_timeout=3600,entry_timeout=3600"
 # What would make a run depend on the machine's speed, needs big files or a directory, or is refused by old releases.
 _NOT_HERE = ("use_cache", "_expire=2", "max_stat_cache_size=3", "multipart_size", "storage_class")
@@ -188,10 +191,10 @@ class TwinWorld(World):
 
     @recorded
     def advance(self, seconds: float) -> None:
-        """Time passes on both sides; so much that a kernel that remembers has forgotten, which it does at once or not
-        at all."""
-        remembers = any("attr_timeout=3600" in mounted.spec.options for mounted in self.env.volumes.values())
-        super().advance(max(seconds, _FORGOTTEN) if remembers else seconds)
+        """Time passes on both sides, by one of three steps."""
+        if any("attr_timeout=3600" in mounted.spec.options for mounted in self.env.volumes.values()):
+            seconds = _FORGOTTEN
+        super().advance(_AT_ONCE if seconds < 1 else _A_WHILE if seconds < 100 else _FORGOTTEN)
 
     @recorded
     def refused_write(self, mount: str, path: str, body: str, status: int, *, append: bool = False) -> None:
