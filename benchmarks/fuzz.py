@@ -21,8 +21,9 @@ from typing import Any
 from unittest import mock
 
 from ossvol.fuzz import Plan, VolumeMachine, run
+from ossvol.fuzz.judging import MountPlan
 from ossvol.fuzz.laboratory import Laboratory
-from ossvol.fuzz.world import MountPlan, World
+from ossvol.fuzz.world import World
 
 TARGETS = {"direct": 1500.0, "kernel": 400.0}
 

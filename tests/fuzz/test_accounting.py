@@ -14,9 +14,10 @@ from osscloud.operations import copy as copying
 from osscloud.store import Bucket
 from ossfuse.entity import Entity
 from ossvol.fuzz.accounting import Account
+from ossvol.fuzz.judging import BUCKET, MountPlan
 from ossvol.fuzz.laboratory import Laboratory
 from ossvol.fuzz.violation import Violation
-from ossvol.fuzz.world import BUCKET, MountPlan, World
+from ossvol.fuzz.world import World
 
 
 @pytest.fixture

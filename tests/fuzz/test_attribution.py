@@ -14,9 +14,9 @@ from ossfuse.profile import DEFECTS
 from ossfuse.statcache import StatCache
 from ossvol.fuzz import Plan, VolumeMachine, run
 from ossvol.fuzz.attribution import WatchedWorld
+from ossvol.fuzz.judging import MountPlan
 from ossvol.fuzz.laboratory import Laboratory
 from ossvol.fuzz.violation import Violation, violation
-from ossvol.fuzz.world import MountPlan
 
 PLAN = Plan(version="1.91.1", fixed=False, explain=True)
 NAMES = {defect.name for defect in DEFECTS}

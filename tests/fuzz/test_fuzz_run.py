@@ -15,8 +15,9 @@ from osscluster.direct import DirectEngine
 from ossfuse.statcache import StatCache
 from ossvol.fuzz import Plan, VolumeMachine, run
 from ossvol.fuzz.export import save
+from ossvol.fuzz.judging import MountPlan
 from ossvol.fuzz.laboratory import Laboratory
-from ossvol.fuzz.world import MountPlan, World
+from ossvol.fuzz.world import World
 
 
 def _ossvol(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:

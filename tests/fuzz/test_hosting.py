@@ -12,10 +12,11 @@ from osscloud import mirror, website
 from osscloud.store import Bucket
 from ossvol.fuzz import Plan, run
 from ossvol.fuzz.hosting import Hosting
+from ossvol.fuzz.judging import MountPlan
 from ossvol.fuzz.laboratory import Laboratory
 from ossvol.fuzz.model import Object
 from ossvol.fuzz.violation import Violation
-from ossvol.fuzz.world import MountPlan, World
+from ossvol.fuzz.world import World
 
 _META = {"mode": "33188", "uid": "0", "gid": "0"}
 _OBJECTS = MappingProxyType({"a": Object(b"hello", meta=_META), "c/a": Object(b"x", meta=_META)})

@@ -10,11 +10,12 @@ import pytest
 from ossfuse.client import ObjectClient
 from ossfuse.content import Content
 from ossfuse.metadata import Metadata
+from ossvol.fuzz.judging import MountPlan
 from ossvol.fuzz.laboratory import Laboratory
 from ossvol.fuzz.model import Object
 from ossvol.fuzz.shrinking import Example, replay, shrunk
 from ossvol.fuzz.violation import Violation
-from ossvol.fuzz.world import MountPlan, World
+from ossvol.fuzz.world import World
 
 _OBJECTS = {
     "a": Object(b"hello", meta={"mode": "33206", "uid": "0", "gid": "0", "note": "kept"}),

@@ -18,11 +18,12 @@ from typing import Any
 
 from ossfuse.profile import DEFECTS, find
 from ossvol.fuzz.calls import Call
+from ossvol.fuzz.judging import MountPlan
 from ossvol.fuzz.laboratory import Laboratory
 from ossvol.fuzz.model import Object
 from ossvol.fuzz.shrinking import Example, replay, shrunk
 from ossvol.fuzz.violation import Encounter, Violation
-from ossvol.fuzz.world import MountPlan, World
+from ossvol.fuzz.world import World
 
 __all__ = ["Attribution", "WatchedWorld"]
 

@@ -16,7 +16,7 @@ from ossvol.fuzz.model import ABSENT, MountView, Object, Shape, View
 from ossvol.fuzz.violation import violation
 
 if TYPE_CHECKING:
-    from ossvol.fuzz.world import World
+    from ossvol.fuzz.judging import Judge
 
 __all__ = ["Bystander", "Onlooker", "compare_mounts", "compare_server", "expectation", "is_hidden", "shape_of"]
 
@@ -74,7 +74,7 @@ def expectation(shape: Shape) -> dict[str, object]:
     return told if shape.kind == "directory" else {**told, "size": shape.size}
 
 
-def compare_server(world: World) -> None:
+def compare_server(world: Judge) -> None:
     """acknowledged-is-kept, nothing-before-flush, nothing-leaks, log-explains-bytes."""
     model, seen = world.model, world.census()
     hidden = [key for key in seen if is_hidden(key)]
@@ -166,7 +166,7 @@ def _object(key: str, right: Object | None, there: Object | None) -> dict[str, o
     return {"list": key, "expect": {"object": {key: wanted}}}
 
 
-def compare_mounts(world: World, *, every: bool = False) -> None:
+def compare_mounts(world: Judge, *, every: bool = False) -> None:
     """listing-equals-server, names-are-found, caches-converge on every mount that lives. every: also directories in
     which nothing has changed since they were listed there."""
     for name, seen in world.model.mounts.items():
@@ -174,7 +174,7 @@ def compare_mounts(world: World, *, every: bool = False) -> None:
             _compare_mount(world, name, every=every)
 
 
-def _compare_mount(world: World, mount: str, *, every: bool) -> None:
+def _compare_mount(world: Judge, mount: str, *, every: bool) -> None:
     model, now = world.model, world.now()
     process = world.onlooker(mount)
     seen = model.mounts[mount]
@@ -225,7 +225,7 @@ def _plain_names(seen: MountView, answered: set[str]) -> set[str]:
     return plain
 
 
-def _compare_listing(world: World, process: Onlooker, mount: str, path: str, right: list[str]) -> None:
+def _compare_listing(world: Judge, process: Onlooker, mount: str, path: str, right: list[str]) -> None:
     step = {"ls": path, "in": mount, "as": "root", "expect": {"entries": right}}
     try:
         found = sorted(entry.name for entry in process.listdir(path) if not entry.name.startswith(_HIDDEN))

@@ -19,11 +19,12 @@ from hypothesis.stateful import initialize
 
 from ossfuse.profile import find
 from ossvol.fuzz.calls import recorded
+from ossvol.fuzz.judging import ON_KERNEL, MountPlan, Reasons, Step
 from ossvol.fuzz.machine import Ids, VolumeMachine
 from ossvol.fuzz.model import Object
 from ossvol.fuzz.sides import Side, Sides
 from ossvol.fuzz.violation import violation
-from ossvol.fuzz.world import ON_KERNEL, MountPlan, Reasons, Step, World
+from ossvol.fuzz.world import World
 from ossvol.parity.comparison import Difference, compare
 from ossvol.parity.differences import Known, explanation, load
 from ossvol.parity.generator import option_sets

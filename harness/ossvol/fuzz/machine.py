@@ -28,10 +28,11 @@ from hypothesis.stateful import (
 
 from ossfuse.profile import find
 from ossvol.fuzz.attribution import WatchedWorld
+from ossvol.fuzz.judging import MountPlan
 from ossvol.fuzz.model import Object, given_options
 from ossvol.fuzz.plan import Plan
 from ossvol.fuzz.violation import Violation, violation
-from ossvol.fuzz.world import MountPlan, World
+from ossvol.fuzz.world import World
 
 if TYPE_CHECKING:
     from ossvol.fuzz.laboratory import Laboratory

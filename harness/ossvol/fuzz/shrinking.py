@@ -14,9 +14,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ossvol.fuzz.calls import Call
+from ossvol.fuzz.judging import MountPlan
 from ossvol.fuzz.model import Object
 from ossvol.fuzz.violation import Violation, violation
-from ossvol.fuzz.world import MountPlan, World
+from ossvol.fuzz.world import World
 
 if TYPE_CHECKING:
     from ossfuse.profile import Fixed
