@@ -114,6 +114,9 @@ def page(found: dict[str, Any]) -> str:
     middle = f"{statistics.median(medians):.0f}" if medians else "-"
     head = _HEAD.format(bugs=len(found), found=reached, median=middle, short=short)
     missing = sorted(BUGS.keys() - found.keys())
+    rare = [f"- `{name}`: {bug.rare}\n" for name, bug in sorted(BUGS.items()) if bug.rare]
+    if rare:
+        rows += ["\nWhat most seeds miss:\n\n", *rare]
     return head + "".join(rows) + (f"\nNot measured yet: {', '.join(missing)}.\n" if missing else "")
 
 

@@ -24,13 +24,15 @@ PAGE = 2
 @dataclass(frozen=True, slots=True)
 class Bug:
     """name: kebab-case. breaks: in words. properties: of `ossvol.fuzz.properties`, any of which should see it. patches:
-    entered together. paged: visible only where a listing has several pages, so the cloud gives short ones."""
+    entered together. paged: visible only where a listing has several pages, so the cloud gives short ones. rare: why
+    most seeds miss it, "" where they do not."""
 
     name: str
     breaks: str
     properties: tuple[str, ...]
     patches: tuple[Patch, ...]
     paged: bool = False
+    rare: str = ""
 
     @contextmanager
     def planted(self) -> Iterator[None]:
@@ -78,7 +80,7 @@ def short_pages() -> Iterator[None]:
 
 
 def planted(
-    breaks: str, *properties: str, on: tuple[object, str], paged: bool = False
+    breaks: str, *properties: str, on: tuple[object, str], paged: bool = False, rare: str = ""
 ) -> Callable[[Callable[..., Any]], Bug]:
     """Registers a function (original, *arguments) as the replacement of `on`, under its own name."""
 
@@ -91,7 +93,7 @@ def planted(
 
         name = function.__name__.replace("_", "-")
         assert name not in BUGS, name
-        bug = BUGS[name] = Bug(name, breaks, properties, (replacing(*on, make),), paged)
+        bug = BUGS[name] = Bug(name, breaks, properties, (replacing(*on, make),), paged, rare)
         return bug
 
     return register
