@@ -758,7 +758,12 @@ def mirror_keeps_too_little(original: Any, call: Any, rule: Any, answer: Any) ->
     original(call, rule, replace(answer, body=answer.body[:-1]))
 
 
-@planted("A mirror answers every HEAD, allowed or not.", _NAMES, on=(hosting, "first_match"))
+@planted(
+    "A mirror answers every HEAD, allowed or not.",
+    _NAMES,
+    on=(hosting, "first_match"),
+    rare="few examples have a mirror, and few look for what it lacks",
+)
 def mirror_answers_every_head(original: Any, *arguments: Any, **named: Any) -> Any:
     return original(*arguments, **{**named, "head": False})
 

@@ -35,8 +35,10 @@ steps at most.
 
 - found: with how many of the seeds it was;
 - steps: made until the bug showed, the median over the seeds;
-- shrunk: steps that were left of what was found, the median: the last one breaks its expectation with the bug, and all
-  hold without it.
+- shrunk: steps that were left of what was found, the median.
+
+With the bug the last step breaks its expectation, and without it all hold, but for: {{untold}}.
+There the comparison, which looks at everything after each step, takes part, or a step before was answered otherwise.
 
 Found within {MOST_STEPS:,} steps by most seeds: {{found}} of {{bugs}}; median of the medians: {{median}} steps;
 shrunk to at most 8 steps: {{short}}. Nothing is planted in uploads in parts: the machine's files are too small.
@@ -112,7 +114,8 @@ def page(found: dict[str, Any]) -> str:
         rows.append("| " + " | ".join(cells) + " |\n")
     reached = sum(steps < math.inf for steps in medians)
     middle = f"{statistics.median(medians):.0f}" if medians else "-"
-    head = _HEAD.format(bugs=len(found), found=reached, median=middle, short=short)
+    untold = ", ".join(name for name, one in found.items() if one["when"] is None) or "none"
+    head = _HEAD.format(bugs=len(found), found=reached, median=middle, short=short, untold=untold)
     missing = sorted(BUGS.keys() - found.keys())
     rare = [f"- `{name}`: {bug.rare}\n" for name, bug in sorted(BUGS.items()) if bug.rare]
     if rare:
