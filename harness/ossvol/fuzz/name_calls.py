@@ -114,7 +114,8 @@ class NameCalls(FileCalls):
             inner = [path for path in model.paths() if path.startswith(old + "/")]
             now = self.now()
             whole = all(model.settled(mount, path, now) and not self._odd_anywhere(path) for path in inner)
-            if not whole or self._open_below(old) or (user != "root" and inner) or model.hidden_files():
+            around = self._open_below(old) or self._open_below(new)
+            if not whole or around or (user != "root" and inner) or model.hidden_files():
                 found.judged = False
             self.model.litter = self.model.litter or self.model.hidden_files()  # which may move along
         if old == new or any(self._frozen(model.objects.get(path)) for path in (old, *model.below(old))):
