@@ -44,6 +44,7 @@ class _Nothing:
         self.steps = 0
         self.handles: dict[str, Any] = {}
         self.model = mock.Mock(objects={}, paths=lambda: [], below=lambda path: iter(()))
+        self.plans = {"one": MountPlan(), "two": MountPlan()}
         self.exists = lambda path: True
 
     def __getattr__(self, name: str) -> Callable[..., str]:

@@ -604,7 +604,13 @@ def suspended_delete_adds_no_marker(original: Any, call: Any, bucket: Bucket, ke
     return original(call, bucket, key, version_id)
 
 
-@planted("An object put on top of a delete marker stays invisible.", _KEPT, _NAMES, on=(Bucket, "_set_newest"))
+@planted(
+    "An object put on top of a delete marker stays invisible.",
+    _KEPT,
+    _NAMES,
+    on=(Bucket, "_set_newest"),
+    rare="14, 9 and 4 steps are left of it; why no fewer was not looked into",
+)
 def put_over_marker_stays_buried(original: Any, bucket: Bucket, key: str, version: Any) -> None:
     if version is None or version.is_marker or key not in bucket.buried:
         original(bucket, key, version)
@@ -748,12 +754,22 @@ BUGS["content-stays-after-the-last-close"] = Bug(
 # --- websites and mirrors ---
 
 
-@planted("What a mirror brings is not kept.", _KEPT, on=(mirroring, "_store"))
+@planted(
+    "What a mirror brings is not kept.",
+    _KEPT,
+    on=(mirroring, "_store"),
+    rare="two examples in ten have a mirror, and it stores a key once",
+)
 def mirror_keeps_nothing(original: Any, *arguments: Any) -> None:
     pass
 
 
-@planted("What a mirror brings is kept without its last byte.", _KEPT, on=(mirroring, "_store"))
+@planted(
+    "What a mirror brings is kept without its last byte.",
+    _KEPT,
+    on=(mirroring, "_store"),
+    rare="two examples in ten have a mirror, and it stores a key once",
+)
 def mirror_keeps_too_little(original: Any, call: Any, rule: Any, answer: Any) -> None:
     original(call, rule, replace(answer, body=answer.body[:-1]))
 

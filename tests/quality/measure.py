@@ -119,7 +119,7 @@ def page(found: dict[str, Any]) -> str:
     missing = sorted(BUGS.keys() - found.keys())
     rare = [f"- `{name}`: {bug.rare}\n" for name, bug in sorted(BUGS.items()) if bug.rare]
     if rare:
-        rows += ["\nWhat most seeds miss:\n\n", *rare]
+        rows += ["\nWhat most seeds miss, or more than eight steps are left of:\n\n", *rare]
     return head + "".join(rows) + (f"\nNot measured yet: {', '.join(missing)}.\n" if missing else "")
 
 

@@ -25,7 +25,7 @@ PAGE = 2
 class Bug:
     """name: kebab-case. breaks: in words. properties: of `ossvol.fuzz.properties`, any of which should see it. patches:
     entered together. paged: visible only where a listing has several pages, so the cloud gives short ones. rare: why
-    most seeds miss it, "" where they do not."""
+    most seeds miss it or more than eight steps are left of it, "" where neither is so."""
 
     name: str
     breaks: str
