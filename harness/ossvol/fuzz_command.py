@@ -8,6 +8,7 @@ import json as json_module
 import os
 import shlex
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -167,6 +168,8 @@ def fuzz(
     if index >= len(parts):
         raise UsageError(f"--shard {shard}: {many} examples are {len(parts)} parts, there is nothing for this one")
     open_database(database)
+    if save is not None:
+        _need_directory("--save", save)
     work = Work(plan, long, functools.partial(open_database, database))
     started = time.perf_counter()
     result = run_parts(work, parts[index::shards], jobs=jobs, progress=_progress(started))
@@ -247,7 +250,18 @@ def open_database(text: str) -> Any:
         return RedisExampleDatabase(client)
     from hypothesis.database import DirectoryBasedExampleDatabase
 
+    _need_directory("--database", Path(text))
     return DirectoryBasedExampleDatabase(text)
+
+
+def _need_directory(option: str, path: Path) -> None:
+    """Makes it where it is missing: what a run of hours has found must have a place. Raises UsageError."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        raise UsageError(f"{option} {path}: {error.strerror}; name a directory that can be written to") from error
 
 
 def _progress(started: float) -> Callable[[int, int], None] | None:

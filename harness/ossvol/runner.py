@@ -68,15 +68,16 @@ class RunOptions:
         return words
 
 
-def version_of_binary(path: str) -> str:
-    """What `path --version` says it is ("1.91.10"). Raises UsageError when it is no ossfs."""
+def version_of_binary(path: str, option: str = "--ossfs") -> str:
+    """What `path --version` says it is ("1.91.10"). option: that named it. Raises UsageError when it is no ossfs."""
     try:
         done = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise UsageError(f"--ossfs {path}: {error}") from error
+        raise UsageError(f"{option} {path}: {error}") from error
     found = re.search(r"\bV?(\d+\.\d+\.\d+)", done.stdout)
     if found is None:
-        raise UsageError(f"--ossfs {path}: it does not tell its version ({(done.stdout or done.stderr).strip()[:80]})")
+        told = (done.stdout or done.stderr).strip().partition("\n")[0][:80]
+        raise UsageError(f"{option} {path}: it does not tell its version of ossfs, but {told!r}")
     return found[1]
 
 

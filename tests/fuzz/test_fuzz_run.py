@@ -167,6 +167,8 @@ def test_the_command_reports_as_json():
         (("--ossfs-version", "0.1"), "no row for ossfs 0.1"),
         (("--ossfs-version", "2.0.7"), "no row for ossfs 2.0.7"),
         (("--ossfs", "/nowhere"), "not an executable file"),
+        (("--save", "/proc/found"), "name a directory that can be written to"),
+        (("--database", "/proc/found"), "name a directory that can be written to"),
     ],
 )
 def test_a_mistake_is_told_before_anything_runs(words: tuple[str, ...], message: str):

@@ -29,7 +29,7 @@ def plan_against(against: str, *, via: Via | None, ossfs: str, version: str) -> 
     if against not in _OTHER:
         if not (os.path.isfile(against) and os.access(against, os.X_OK)):
             raise UsageError(f"--against {against}: no executable file; there are direct, kernel, moto and binaries")
-        version = version or version_of_binary(against)
+        version = version or version_of_binary(against, "--against")
     elif via == against:
         raise UsageError(f"--against {against} --via {via}: one engine twice; the other one is {_OTHER[against]}")
     version = version or DEFAULT_VERSION
