@@ -192,6 +192,9 @@ def fuzz(
         ),
     ] = "",
     ossfs_version: Annotated[str, typer.Option(metavar="V", help="Simulated release.")] = "",
+    other_version: Annotated[
+        str, typer.Option(metavar="V", help="Release of the second mount; default: the same.")
+    ] = "",
     profile: Annotated[str, typer.Option(metavar="NAME", help="quick, ci or nightly.")] = "quick",
     examples: Annotated[int, typer.Option(min=0, metavar="N", help="Examples; 0: the profile's.")] = 0,
     steps: Annotated[int, typer.Option(min=0, metavar="N", help="Steps of an example; 0: the profile's.")] = 0,
@@ -226,6 +229,7 @@ def fuzz(
             save=save,
             database=database,
             jobs=jobs,
+            other_version=other_version,
             against=against,
             defects=defects,
         )

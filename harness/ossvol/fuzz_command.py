@@ -146,6 +146,7 @@ def fuzz(
     defects: bool = False,
     jobs: int = 1,
     against: str = "",
+    other_version: str = "",
 ) -> Report:
     """Raises UsageError, EnvironmentMissing before anything has run."""
     _need_extra()
@@ -157,10 +158,12 @@ def fuzz(
         raise UsageError(f"--profile {profile}: there are {', '.join(PROFILES)}")
     if against and defects:
         raise UsageError("--defects is for a run against the model; with --against both sides have their defects")
+    if other_version and (ossfs or against or defects):
+        raise UsageError("--other-version is for a run of the simulation without defects, against the model")
     if against:
         plan = plan_against(against, via=via, ossfs=ossfs, version=ossfs_version)
     else:
-        plan = _plan(via, ossfs, ossfs_version, defects=defects)
+        plan = _plan(via, ossfs, ossfs_version, other_version, defects=defects)
     many, long = PROFILES[profile]
     many, long = examples or many, steps or long
     parts = parts_of(seed, many)
@@ -177,6 +180,7 @@ def fuzz(
     failed = [part.number for part in parts for failure in result.failures if failure.seed == part.seed]
     shard = f"{failed[0] + 1}/{len(parts)}" if failed else shard
     words = ["ossvol", "fuzz", *_side_words(plan), "--profile", profile, "--seed", str(seed)]
+    words += ["--other-version", other_version] if other_version else []
     words += ["--defects"] if defects else []
     words += ["--examples", str(examples)] if examples else []
     words += ["--steps", str(steps)] if steps else []
@@ -199,7 +203,7 @@ def _side_words(plan: Plan) -> list[str]:
     return ["--via", plan.via, *against, *which]
 
 
-def _plan(via: Literal["kernel", "direct"] | None, ossfs: str, version: str, *, defects: bool) -> Plan:
+def _plan(via: Literal["kernel", "direct"] | None, ossfs: str, version: str, other: str, *, defects: bool) -> Plan:
     from ossfuse import profile as releases
     from ossvol.fuzz.against import DEFAULT_VERSION
     from ossvol.fuzz.plan import Plan
@@ -209,11 +213,12 @@ def _plan(via: Literal["kernel", "direct"] | None, ossfs: str, version: str, *, 
     if ossfs and not os.access(ossfs, os.X_OK):
         raise UsageError(f"--ossfs {ossfs}: not an executable file")
     version = version or (version_of_binary(ossfs) if ossfs else DEFAULT_VERSION)
-    if version not in releases.PROFILES:
-        raise UsageError(f"no row for ossfs {version}; --ossfs-version names one of {', '.join(releases.PROFILES)}")
+    for option, name in (("--ossfs-version", version), ("--other-version", other or version)):
+        if name not in releases.PROFILES:
+            raise UsageError(f"no row for ossfs {name}; {option} names one of {', '.join(releases.PROFILES)}")
     engine = choose_via(via or ("kernel" if ossfs else "direct"), ossfs=ossfs)
     binary = str(Path(ossfs).resolve()) if ossfs else ""
-    return Plan(engine, binary, version, fixed=not (ossfs or defects), explain=defects)
+    return Plan(engine, binary, version, other, fixed=not (ossfs or defects), explain=defects)
 
 
 def _need_extra() -> None:

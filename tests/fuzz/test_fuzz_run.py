@@ -38,6 +38,12 @@ def test_no_property_breaks_on_a_release_without_its_defects(version: str):
     assert result.tally.live_share >= 0.8
 
 
+@pytest.mark.parametrize(("one", "two"), [("1.80.6", "1.91.5"), ("1.91.10", "1.88")])
+def test_no_property_breaks_on_mounts_of_two_releases(one: str, two: str):
+    result = run(Plan(version=one, other_version=two), seed=1, max_steps=800)
+    assert not result.failures, result.failures
+
+
 def test_a_planted_bug_is_found_shrunk_and_replayed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setattr(StatCache, "drop", lambda self, path: None)
     result = run(seed=1, max_steps=4000)
@@ -165,6 +171,8 @@ def test_the_command_reports_as_json():
         (("--profile", "slow"), "there are quick, ci, nightly"),
         (("--shard", "3/2"), "write I/N"),
         (("--ossfs-version", "0.1"), "no row for ossfs 0.1"),
+        (("--other-version", "0.1"), "--other-version names one of"),
+        (("--other-version", "1.88", "--defects"), "--other-version is for"),
         (("--ossfs-version", "2.0.7"), "no row for ossfs 2.0.7"),
         (("--ossfs", "/nowhere"), "not an executable file"),
         (("--save", "/proc/found"), "name a directory that can be written to"),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -82,14 +82,14 @@ def compare_server(world: Judge) -> None:
         raise violation(
             "nothing-leaks", f"{hidden[0]} is left of a file that nobody has open", _head(hidden[0], absent=True)
         )
-    view = world.judge
+    views = world.judges
     for key in sorted(model.objects.keys() | seen.keys()):
         right, there = model.objects.get(key), seen.get(key)
         if right == there or is_hidden(key):
             continue
         if right is not None and there is not None and not world.typed:
             right = replace(right, content_type=there.content_type)
-        if right is not None and there is not None and _alike(view, key, right, there, world.slack):
+        if right is not None and there is not None and _alike(views, key, right, there, world.slack):
             model.objects[key] = there  # with the times that the model does not foretell
             continue
         early = right is None or any(
@@ -97,7 +97,7 @@ def compare_server(world: Judge) -> None:
         )
         pending = early and any(key in one.open for one in model.mounts.values())
         name = "nothing-before-flush" if pending else "acknowledged-is-kept"
-        text = f"{key} is {_told(view, key, there)}, not {_told(view, key, right)}"
+        text = f"{key} is {_told(views[0], key, there)}, not {_told(views[0], key, right)}"
         raise violation(name, text, _object(key, right, there))
     if not world.account.agrees(_sizes(seen)):
         world.account.require(_sizes(world.census()), world.verb)
@@ -112,11 +112,11 @@ def is_hidden(key: str) -> bool:
     return key.rpartition("/")[2].startswith(_HIDDEN)
 
 
-def _alike(view: View, key: str, right: Object, there: Object, slack: float) -> bool:
-    """slack: seconds by which a time may differ."""
+def _alike(views: Sequence[View], key: str, right: Object, there: Object, slack: float) -> bool:
+    """views: of the releases, to one of which both have to look alike. slack: seconds by which a time may differ."""
     headers = (there.body, there.storage_class, there.content_type)
     same = headers == (right.body, right.storage_class, right.content_type)
-    if not same or view.shape(key, right) != view.shape(key, there):
+    if not same or all(view.shape(key, right) != view.shape(key, there) for view in views):
         return False
     return right.vague or (
         _same_time(right.meta.get("mtime"), there.meta.get("mtime"), slack)

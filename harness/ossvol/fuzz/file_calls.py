@@ -56,7 +56,8 @@ class FileCalls(Judge):
             elif stored is not None:
                 content = stored.body + data if append else data
                 if content != stored.body or data:
-                    self.model.put(path, self._rewritten(mount, path, content, self._written(stored.meta)), by=mount)
+                    written, kind = self._written(stored.meta), self._uploaded_type(mount, stored)
+                    self.model.put(path, self._rewritten(mount, path, content, written, kind), by=mount)
             else:
                 self.model.put(path, Object(data, meta=self._written(meta)), by=mount)
         self.settle(mount if done else "", [path])
@@ -93,7 +94,8 @@ class FileCalls(Judge):
             else:
                 stored = self.model.objects[path]
                 body = stored.body[:size].ljust(size, b"\0")
-                self.model.put(path, self._rewritten(mount, path, body, timed(stored.meta, None)), by=mount)
+                cut, kind = timed(stored.meta, None), self._uploaded_type(mount, stored)
+                self.model.put(path, self._rewritten(mount, path, body, cut, kind), by=mount)
         self.settle(mount if done else "", [path])
 
     def _resize(self, local: Local, size: int) -> None:
@@ -140,6 +142,7 @@ class FileCalls(Judge):
         if local is None:
             stored = self.model.objects.get(path, Object())
             local = seen.open[path] = Local(bytearray(stored.body), dict(stored.meta), suspect=suspect)
+            local.content_type = self._uploaded_type(mount, stored)
             local.vague = self.model.doubtful(mount, path, self.now())
             local.supply = delivered(self.last.records, path)
         local.suspect = local.suspect or suspect

@@ -162,7 +162,8 @@ class Judge:
         self.model.advance(self._now)
         for name, plan in plans.items():
             self.model.mount(name, self._view(plan))
-        self.judge = View.of("", version, fixed=True)
+        releases = dict.fromkeys([version, *(plan.version or version for plan in plans.values())])
+        self.judges = tuple(View.of("", release, fixed=True) for release in releases)
         self.account = Account(BUCKET, self.env.cloud.access_log)
         if versioning:
             self.account.versioning(versioning)
@@ -427,9 +428,16 @@ class Judge:
         """The metadata of what was written in the last step."""
         return timed(meta, self._when())
 
-    def _rewritten(self, mount: str, path: str, body: bytes, meta: Mapping[str, str]) -> Object:
-        """What a mount makes of an object that is there. meta: what it would be with an up-to-date view."""
-        return Object(body, meta=meta, vague=self.model.doubtful(mount, path, self.now()))
+    def _rewritten(self, mount: str, path: str, body: bytes, meta: Mapping[str, str], content_type: str = "") -> Object:
+        """What a mount makes of an object that is there. meta: what it would be with an up-to-date view; content_type:
+        "" for what the name says."""
+        vague = self.model.doubtful(mount, path, self.now())
+        return Object(body, content_type or Object().content_type, meta=meta, vague=vague)
+
+    def _uploaded_type(self, mount: str, stored: Object) -> str:
+        """The Content-Type with which a mount uploads an object that is there."""
+        by_name = self.model.mounts[mount].view.release.upload_content_type_from_name
+        return Object().content_type if by_name else stored.content_type
 
     def _when(self) -> float | None:
         """When the last step was done, None when time has passed meanwhile: between two attempts of an upload."""
