@@ -6,6 +6,8 @@ example leaves behind is a violation: `end` looks for buckets, faults, mounts an
 
 from __future__ import annotations
 
+import atexit
+import functools
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from osscluster.kernel import KernelEngine
     from ossfuse.profile import Fixed
 
-__all__ = ["Census", "Laboratory"]
+__all__ = ["Census", "Laboratory", "shared"]
 
 _MEMORY = Path("/dev/shm")
 
@@ -121,6 +123,15 @@ class Laboratory:
         """Ends the engine with everything in it; safe to call twice."""
         self.environment = None
         self.engine.close()
+
+
+@functools.cache
+def shared(via: Literal["direct", "kernel"], ossfs: str = "") -> Laboratory:
+    """One for as long as the process lives, for machines that nobody gives one: pytest's, HypoFuzz's. Raises
+    EnvironmentMissing."""
+    laboratory = Laboratory(via, ossfs=ossfs)
+    atexit.register(laboratory.close)
+    return laboratory
 
 
 def _descriptors() -> int:

@@ -29,14 +29,14 @@ from hypothesis.stateful import (
 from ossfuse.profile import find
 from ossvol.fuzz.attribution import WatchedWorld
 from ossvol.fuzz.judging import MountPlan
+from ossvol.fuzz.laboratory import shared
 from ossvol.fuzz.model import Object, given_options
-from ossvol.fuzz.plan import Plan
+from ossvol.fuzz.plan import Plan, Tally
 from ossvol.fuzz.violation import Violation, violation
 from ossvol.fuzz.world import World
 
 if TYPE_CHECKING:
     from ossvol.fuzz.laboratory import Laboratory
-    from ossvol.fuzz.plan import Tally
 
 __all__ = ["MOUNT_OPTIONS", "VolumeMachine"]
 
@@ -159,9 +159,10 @@ Ids = MultipleResults[Id]
 class VolumeMachine(RuleBasedStateMachine):
     """Two mounts of one bucket, three users and another client.
 
-    laboratory, plan, tally: set by `run`. hosts: whether some examples have websites and mirrors. `self.world` does and
-    judges; `self.path(id)` says where an object is; `self.require(condition, text)` states an application's invariant.
-    quiet: defects that an example does without where the run has them.
+    laboratory, plan, tally: set by `run`; a machine that something else runs (`VolumeMachine.TestCase` in pytest or
+    HypoFuzz) has one laboratory for as long as the process lives. hosts: whether some examples have websites and
+    mirrors. `self.world` does and judges; `self.path(id)` says where an object is; `self.require(condition, text)`
+    states an application's invariant. quiet: defects that an example does without where the run has them.
     """
 
     laboratory: ClassVar[Laboratory]
@@ -179,6 +180,11 @@ class VolumeMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
+        kind = type(self)
+        if not hasattr(kind, "laboratory"):
+            kind.laboratory = shared(kind.plan.via, kind.plan.ossfs)
+        if not hasattr(kind, "tally"):
+            kind.tally = Tally()
         self._paths: dict[Id, str] = {}
         self._ids: dict[str, Id] = {}
         self.started = False

@@ -32,7 +32,8 @@ def test_atheris_runs_a_target() -> None:
     assert "Done 200 runs" in done.stderr
 
 
-def test_hypofuzz_runs_a_target() -> None:
+@pytest.mark.parametrize("target", [f"tests/fuzz/parsers/{TARGET}", "tests/fuzz/test_machine_case.py"])
+def test_hypofuzz_runs_a_target_and_the_machine(target: str) -> None:
     pytest.importorskip("hypofuzz", reason="pip install hypofuzz")
     command = [
         sys.executable,
@@ -44,7 +45,7 @@ def test_hypofuzz_runs_a_target() -> None:
         "1",
         "--",
     ]
-    command.append(f"tests/fuzz/parsers/{TARGET}")
+    command.append(target)
     environment = {**os.environ, "OSSVOL_FUZZ_EXAMPLES": "100"}
     with subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
