@@ -24,6 +24,7 @@ import json
 import os
 import signal
 import stat
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -42,7 +43,8 @@ _END_SECONDS = 5.0  # how long a killed process may take to disappear
 
 
 class Run:
-    """This process's run. directory: its own, mode 0711 so that containers can pass to their mount points below."""
+    """This process's run. directory: its own, mode 0711 so that containers can pass to their mount points below. All
+    methods but `close` may be called from any thread."""
 
     _current: ClassVar[dict[Path, Run]] = {}
 
@@ -60,6 +62,7 @@ class Run:
         self._callbacks: list[Callable[[], None]] = []
         self._count = 0
         self._closed = False
+        self._lock = threading.Lock()
         self._write()
         atexit.register(self.close)
 
@@ -74,38 +77,44 @@ class Run:
 
     def new_directory(self, name: str, *, mode: int = 0o700) -> Path:
         """A fresh directory in the run's own, called after `name`; it goes with the run."""
-        self._count += 1
-        path = self.directory / f"{name}-{self._count}"
+        with self._lock:
+            self._count += 1
+            path = self.directory / f"{name}-{self._count}"
         path.mkdir(mode=mode)
         path.chmod(mode)
         return path
 
     def add_process(self, identity: ProcessIdentity) -> None:
         """Records a process that has to end with the run."""
-        self._processes[identity.pid] = identity.start
-        self._write()
+        with self._lock:
+            self._processes[identity.pid] = identity.start
+            self._write()
 
     def forget_process(self, identity: ProcessIdentity) -> None:
         """The process has ended and was waited for."""
-        if self._processes.get(identity.pid) == identity.start:
-            del self._processes[identity.pid]
-            self._write()
+        with self._lock:
+            if self._processes.get(identity.pid) == identity.start:
+                del self._processes[identity.pid]
+                self._write()
 
     def add_mountpoint(self, mountpoint: str) -> None:
         """Records a mount point before anything is mounted there."""
-        self._mountpoints.append(mountpoint)
-        self._write()
+        with self._lock:
+            self._mountpoints.append(mountpoint)
+            self._write()
 
     def forget_mountpoint(self, mountpoint: str) -> None:
         """Nothing is mounted there any more."""
-        if mountpoint in self._mountpoints:
-            self._mountpoints.remove(mountpoint)
-            self._write()
+        with self._lock:
+            if mountpoint in self._mountpoints:
+                self._mountpoints.remove(mountpoint)
+                self._write()
 
     def add_docker(self, url: str) -> None:
         """Records the Docker engine that has containers of this run, before it has one."""
-        self._docker = url
-        self._write()
+        with self._lock:
+            self._docker = url
+            self._write()
 
     def on_close(self, callback: Callable[[], None]) -> None:
         """Called when the run closes, before anything is removed; the last one registered first."""

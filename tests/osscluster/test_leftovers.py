@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -270,3 +271,22 @@ def test_when_runner_and_spawner_are_killed_their_children_die_and_the_next_run_
     _until(lambda: ProcessIdentity.of(spawner) is None)
     clean_dead_runs(tmp_path)
     assert list(tmp_path.glob("run-*")) == []
+
+
+def test_threads_that_record_processes_at_the_same_time_lose_none(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    gone, kept = ([ProcessIdentity(first + number, 1) for number in range(50)] for first in (10**9, 2 * 10**9))
+
+    def work(number: int) -> None:
+        for one, other in list(zip(gone, kept, strict=True))[number::5]:
+            run.add_process(one)
+            run.add_process(other)
+            run.forget_process(one)
+
+    with ThreadPoolExecutor(5) as pool:
+        list(pool.map(work, range(5)))
+    record = json.loads((run.directory / "record.json").read_text("utf-8"))
+    for one in kept:
+        run.forget_process(one)
+    run.close()
+    assert [pid for pid, _ in record["processes"]] == [one.pid for one in kept]
