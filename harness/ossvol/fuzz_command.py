@@ -204,8 +204,7 @@ def _side_words(plan: Plan) -> list[str]:
 
 
 def _plan(via: Literal["kernel", "direct"] | None, ossfs: str, version: str, other: str, *, defects: bool) -> Plan:
-    from ossfuse import profile as releases
-    from ossvol.fuzz.against import DEFAULT_VERSION
+    from ossvol.fuzz.against import DEFAULT_VERSION, known_release
     from ossvol.fuzz.plan import Plan
     from ossvol.run_command import choose_via
     from ossvol.runner import version_of_binary
@@ -213,9 +212,9 @@ def _plan(via: Literal["kernel", "direct"] | None, ossfs: str, version: str, oth
     if ossfs and not os.access(ossfs, os.X_OK):
         raise UsageError(f"--ossfs {ossfs}: not an executable file")
     version = version or (version_of_binary(ossfs) if ossfs else DEFAULT_VERSION)
-    for option, name in (("--ossfs-version", version), ("--other-version", other or version)):
-        if name not in releases.PROFILES:
-            raise UsageError(f"no row for ossfs {name}; {option} names one of {', '.join(releases.PROFILES)}")
+    known_release(version)
+    if other:
+        known_release(other, "--other-version")
     engine = choose_via(via or ("kernel" if ossfs else "direct"), ossfs=ossfs)
     binary = str(Path(ossfs).resolve()) if ossfs else ""
     return Plan(engine, binary, version, other, fixed=not (ossfs or defects), explain=defects)

@@ -11,7 +11,7 @@ from ossvol.errors import UsageError
 from ossvol.fuzz.plan import MOTO, Plan, Via
 from ossvol.runner import version_of_binary
 
-__all__ = ["DEFAULT_VERSION", "plan_against"]
+__all__ = ["DEFAULT_VERSION", "known_release", "plan_against"]
 
 DEFAULT_VERSION = "1.91.10"
 _OTHER: dict[str, Via] = {"direct": "kernel", "kernel": "direct"}
@@ -32,11 +32,16 @@ def plan_against(against: str, *, via: Via | None, ossfs: str, version: str) -> 
         version = version or version_of_binary(against, "--against")
     elif via == against:
         raise UsageError(f"--against {against} --via {via}: one engine twice; the other one is {_OTHER[against]}")
-    version = version or DEFAULT_VERSION
-    if version not in profile.PROFILES:
-        raise UsageError(f"no row for ossfs {version}; --ossfs-version names one of {', '.join(profile.PROFILES)}")
+    version = known_release(version or DEFAULT_VERSION)
     subject = via or _OTHER.get(against, "kernel")
     if (against != "direct" or subject == "kernel") and (missing := kernel_unavailable()):
         raise missing
     place = against if against in _OTHER else str(Path(against).resolve())
     return Plan(subject, "", version, fixed=False, against=place)
+
+
+def known_release(version: str, option: str = "--ossfs-version") -> str:
+    """The version itself. option: that names it. Raises UsageError where there is no such row."""
+    if version not in profile.PROFILES:
+        raise UsageError(f"no row for ossfs {version}; {option} names one of {', '.join(profile.PROFILES)}")
+    return version

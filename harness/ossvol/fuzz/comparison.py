@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from osscluster.volume import DirEntry, Stat, errno_name
-from ossvol.fuzz.model import ABSENT, MountView, Object, Shape, View
+from ossvol.fuzz.model import ABSENT, HIDDEN, MountView, Object, Shape, View
 from ossvol.fuzz.violation import violation
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 __all__ = ["Bystander", "Onlooker", "compare_mounts", "compare_server", "expectation", "is_hidden", "shape_of"]
 
 _KINDS = {stat.S_IFREG: "file", stat.S_IFDIR: "directory", stat.S_IFLNK: "symlink"}
-_HIDDEN = ".fuse_hidden"
 _SHAPES = ("mode", "uid", "gid")
 _TIMES = ("mtime", "ctime", "atime")
 
@@ -109,7 +108,7 @@ def _sizes(seen: Mapping[str, Object]) -> dict[str, int]:
 
 def is_hidden(key: str) -> bool:
     """Whether the object is that of an unlinked open file."""
-    return key.rpartition("/")[2].startswith(_HIDDEN)
+    return key.rpartition("/")[2].startswith(HIDDEN)
 
 
 def _alike(views: Sequence[View], key: str, right: Object, there: Object, slack: float) -> bool:
@@ -228,7 +227,7 @@ def _plain_names(seen: MountView, answered: set[str]) -> set[str]:
 def _compare_listing(world: Judge, process: Onlooker, mount: str, path: str, right: list[str]) -> None:
     step = {"ls": path, "in": mount, "as": "root", "expect": {"entries": right}}
     try:
-        found = sorted(entry.name for entry in process.listdir(path) if not entry.name.startswith(_HIDDEN))
+        found = sorted(entry.name for entry in process.listdir(path) if not entry.name.startswith(HIDDEN))
     except OSError as error:
         text = f"ls {path!r} on {mount}: {errno_name(error.errno or 0)}"
         raise violation("listing-equals-server", text, step) from error

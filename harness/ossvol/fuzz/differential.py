@@ -21,7 +21,7 @@ from ossfuse.profile import find
 from ossvol.fuzz.calls import recorded
 from ossvol.fuzz.judging import ON_KERNEL, MountPlan, Reasons, Step
 from ossvol.fuzz.machine import Ids, VolumeMachine
-from ossvol.fuzz.model import Object
+from ossvol.fuzz.model import HIDDEN, Object
 from ossvol.fuzz.sides import Side, Sides
 from ossvol.fuzz.violation import violation
 from ossvol.fuzz.world import World
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 __all__ = ["FILE", "DifferentialMachine", "TwinWorld", "compare_steps", "known_differences", "machine_for"]
 
 FILE = Path(__file__).with_name("differences.yaml")
-_HIDDEN = ".fuse_hidden"
 _ONE_THREAD = " -s"
 # What the kernel knows it knows for the whole example, or until much time passes; otherwise it is asked each time.
 _FORGOTTEN = 4000.0
@@ -178,7 +177,7 @@ class TwinWorld(World):
 
     def check(self) -> None:
         """Every name of every mount, as root sees it."""
-        paths = [path for path in self.model.paths() if _HIDDEN not in path]
+        paths = [path for path in self.model.paths() if HIDDEN not in path]
         for mount, seen in self.model.mounts.items():
             if not seen.alive:
                 continue

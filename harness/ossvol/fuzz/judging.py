@@ -130,7 +130,7 @@ class Judge:
         self.calls: Counter[str] = Counter()
         self.cells: Counter[tuple[str, str, str]] = Counter()
         self.explained: Counter[str] = Counter()
-        self.steps = self.judged = self.live = 0
+        self.steps = self.judged = 0
         # A mount process has a clock of its own, and time of its own passes meanwhile.
         self.slack = 60.0 if laboratory.via == "kernel" else 0.0
         # A real binary that can't be told where the types are takes those of the machine.

@@ -152,6 +152,9 @@ _MOST: Mapping[str, int] = MappingProxyType(
 )
 """How often an example does what is refused whatever it is asked for, or takes what was built up away."""
 
+_MAY_OPEN = precondition(lambda self: self.started and len(self.world.handles) < _MOST_HANDLES)
+_ANY_OPEN = precondition(lambda self: self.started and self.world.handles)
+
 Id = int
 Ids = MultipleResults[Id]
 
@@ -385,12 +388,12 @@ class VolumeMachine(RuleBasedStateMachine):
     def _opened(self, handle: str) -> str | MultipleResults[str]:
         return handle or multiple()
 
-    @precondition(lambda self: self.started and len(self.world.handles) < _MOST_HANDLES)
+    @_MAY_OPEN
     @rule(target=handles, mount=_MOUNTS, user=_USERS, file=files, flags=_FLAGS)
     def open(self, mount: str, user: str, file: Id, flags: str) -> str | MultipleResults[str]:
         return self._opened(self.world.open(mount, user, self.path(file), flags))
 
-    @precondition(lambda self: self.started and len(self.world.handles) < _MOST_HANDLES)
+    @_MAY_OPEN
     @rule(target=handles, mount=_MOUNTS, user=_USERS, directory=directories, name=_NAMES, flags=st.sampled_from("wx"))
     def open_new(self, mount: str, user: str, directory: Id, name: str, flags: str) -> str | MultipleResults[str]:
         path = self.below(directory, name)
@@ -398,7 +401,7 @@ class VolumeMachine(RuleBasedStateMachine):
             return multiple()
         return self._opened(self.world.open(mount, user, path, flags))
 
-    @precondition(lambda self: self.started and len(self.world.handles) < _MOST_HANDLES)
+    @_MAY_OPEN
     @rule(
         target=handles,
         mount=_MOUNTS,
@@ -446,31 +449,31 @@ class VolumeMachine(RuleBasedStateMachine):
         """Whether nothing (a kill, a remount) has closed it."""
         return handle in self.world.handles
 
-    @precondition(lambda self: self.started and self.world.handles)
+    @_ANY_OPEN
     @rule(handle=handles, body=_BODIES, offset=_OFFSETS)
     def write_open(self, handle: str, body: str, offset: int) -> None:
         if self._open(handle):
             self.world.write_handle(handle, body, offset)
 
-    @precondition(lambda self: self.started and self.world.handles)
+    @_ANY_OPEN
     @rule(handle=handles)
     def read_open(self, handle: str) -> None:
         if self._open(handle):
             self.world.read_handle(handle)
 
-    @precondition(lambda self: self.started and self.world.handles)
+    @_ANY_OPEN
     @rule(handle=handles)
     def fsync(self, handle: str) -> None:
         if self._open(handle):
             self.world.fsync(handle)
 
-    @precondition(lambda self: self.started and self.world.handles)
+    @_ANY_OPEN
     @rule(handle=handles, size=_SIZES)
     def truncate_open(self, handle: str, size: int) -> None:
         if self._open(handle):
             self.world.truncate_handle(handle, size)
 
-    @precondition(lambda self: self.started and self.world.handles)
+    @_ANY_OPEN
     @rule(target=files, handle=consumes(handles))
     def close(self, handle: str) -> Id | Ids:
         if not self._open(handle):

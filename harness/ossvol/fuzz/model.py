@@ -47,7 +47,8 @@ _DIRECTORY_TYPES = ("application/x-directory", "httpd/unix-directory")
 _OCTET_STREAMS = ("application/octet-stream", "binary/octet-stream")
 _TELLING = ("mode", "mtime", "uid", "gid", "owner", "group", "permissions", "ctime", "atime")
 _KERNEL_CACHE = 1.0
-_HIDDEN = ".fuse_hidden"
+HIDDEN = ".fuse_hidden"
+"""How libfuse calls what was unlinked while it was open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -390,7 +391,7 @@ class Model:
         prefix = f"{path}/" if path else ""
         hidden = (key for key in self.hidden if key.startswith(prefix))
         found = {key[len(prefix) :].split("/", 1)[0] for key in (*self.below(path), *hidden)}
-        return sorted(name for name in found if name and not name.startswith(_HIDDEN))
+        return sorted(name for name in found if name and not name.startswith(HIDDEN))
 
     # --- what changes it ---
 

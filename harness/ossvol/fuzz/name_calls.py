@@ -279,17 +279,12 @@ class NameCalls(FileCalls):
             model, seen = self.model, self.model.mounts[mount]
             local = seen.open.get(path)
             raw = model.raw(seen.view, path)
-            if local is not None:
-                if not local.change(change(stat.S_IFREG), cached=seen.view.expire != 0):
-                    stored = model.objects[path]
-                    meta = {**stored.meta, **change(stat.S_IFREG)}
-                    model.put(path, self._rewritten(mount, path, stored.body, meta), by=mount)
-            elif raw.kind == "directory":
+            if local is None and raw.kind == "directory":
                 stored = model.objects.get(path + "/") or Object()
                 whole = {**self._directory_meta(mount, path, raw), **change(stat.S_IFDIR)}
                 fresh = seen.view.release.directory_metadata_recreates
                 model.put(path + "/", Object(b"" if fresh else stored.body, DIRECTORY, whole), by=mount)
-            else:
+            elif local is None or not local.change(change(stat.S_IFREG), cached=seen.view.expire != 0):
                 stored = model.objects[path]
                 meta = {**stored.meta, **change(stat.S_IFREG)}
                 model.put(path, self._rewritten(mount, path, stored.body, meta), by=mount)
@@ -348,7 +343,7 @@ class NameCalls(FileCalls):
         step = {"ls": path, "in": mount, "as": user}
         if self._call(step, found, mount, user, []):
             right = self.model.names(path)
-            names = sorted(name for name in self.last.entries or {} if not name.startswith(".fuse_hidden"))
+            names = sorted(name for name in self.last.entries or {} if not is_hidden(name))
             if names != right:
                 text = f"{path!r} on {mount} lists {names}, not {right}"
                 raise violation("listing-equals-server", text, self._again(step, {"entries": right}))

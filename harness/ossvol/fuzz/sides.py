@@ -21,13 +21,12 @@ from ossvol.environment import Environment
 from ossvol.errors import StepImpossible
 from ossvol.fuzz.laboratory import Laboratory
 from ossvol.observation import Observation
-from ossvol.parity.recorder import Recorder, Times, describe, in_order
+from ossvol.parity.recorder import Recorder, Times, describe, in_order, masked
 from ossvol.parity.replay import Shown, Trace, data_fields, stat_fields
 from ossvol.scenario.model import STEP_MODELS
 
 __all__ = ["Side", "Sides", "Witness", "step_text"]
 
-_HIDDEN = re.compile(r"\.fuse_hidden[0-9a-f]+")
 _CALL_SECONDS = 20.0
 _FRACTION = re.compile(r"\bnow\+")
 Step = Mapping[str, Any]
@@ -47,17 +46,13 @@ class Witness:
         for key in self._admin.keys(bucket):
             view = self._admin.object(bucket, key)
             if view is not None:
-                objects[_masked(key)] = describe(view, self._times)
-        uploads = tuple(sorted({_masked(key) for key, _ in self._admin.uploads(bucket)}))
+                objects[masked(key)] = describe(view, self._times)
+        uploads = tuple(sorted({masked(key) for key, _ in self._admin.uploads(bucket)}))
         return self._recorder.take(), objects, uploads
 
     def forget(self) -> None:
         """Requests up to now are nobody's."""
         self._recorder.take()
-
-
-def _masked(name: str) -> str:
-    return _HIDDEN.sub(".fuse_hidden*", name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,5 +207,5 @@ def _fields(seen: Observation, times: Times) -> dict[str, str]:
     if seen.target is not None:
         fields["target"] = seen.target
     if seen.entries is not None:
-        fields["entries"] = " ".join(sorted(f"{_masked(name)}:{kind}" for name, kind in seen.entries.items()))
+        fields["entries"] = " ".join(sorted(f"{masked(name)}:{kind}" for name, kind in seen.entries.items()))
     return fields

@@ -20,7 +20,7 @@ from osscloud.clock import Clock, WallClock
 from osscloud.message import Request, Response
 from osscloud.service import OssService
 
-__all__ = ["Recorder", "Times", "describe", "in_order"]
+__all__ = ["Recorder", "Times", "describe", "in_order", "masked"]
 
 _IGNORED = frozenset(
     (
@@ -104,7 +104,12 @@ class Recorder:
         if len(request.body):
             digest = hashlib.md5(bytes(request.body), usedforsecurity=False).hexdigest()[:8]
             words.append(f"body={len(request.body)}:{digest}")
-        return _HIDDEN.sub(".fuse_hidden*", " ".join(words)) + f" -> {response.status}"
+        return masked(" ".join(words)) + f" -> {response.status}"
+
+
+def masked(text: str) -> str:
+    """Without the numbers in the names that libfuse gives to what was unlinked while it was open."""
+    return _HIDDEN.sub(".fuse_hidden*", text)
 
 
 def in_order(lines: Iterable[str]) -> list[str]:

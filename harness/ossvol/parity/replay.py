@@ -19,7 +19,7 @@ from osscluster.direct import DirectEngine, DirectVolume
 from osscluster.errors import CallTimeout, ProcessDied
 from osscluster.kernel import KernelEngine, KernelVolume
 from osscluster.volume import MountFailed, Stat, Syscalls, VolumeSpec, errno_name
-from ossvol.parity.recorder import Recorder, Times, describe, in_order
+from ossvol.parity.recorder import Recorder, Times, describe, in_order, masked
 from ossvol.parity.steps import VERBS, Sequence, Step
 
 __all__ = ["Bench", "Shown", "Trace", "Worker", "content", "data_fields", "identities", "stat_fields"]
@@ -43,7 +43,6 @@ _FLAGS = {
 _DIRECTORY = {"mode": "16895", "uid": "0", "gid": "0", "mtime": "1000000000"}
 _WHOLE = 32 << 20
 _ENDS = frozenset(("hang", "died", "ENOTCONN", "ECONNABORTED"))  # of the mount or of the process
-_HIDDEN = re.compile(r"\.fuse_hidden[0-9a-f]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +217,7 @@ class Bench:
 
 
 def _relative(key: str, prefix: str) -> str:
-    return _HIDDEN.sub(".fuse_hidden*", key.removeprefix(prefix))
+    return masked(key.removeprefix(prefix))
 
 
 class Worker:
@@ -341,7 +340,7 @@ class Worker:
             case "lstat":
                 return stat_fields(calls.lstat(path), self._bench.times)
             case "listdir":
-                names = sorted(f"{_HIDDEN.sub('.fuse_hidden*', e.name)}:{e.kind}" for e in calls.listdir(path))
+                names = sorted(f"{masked(e.name)}:{e.kind}" for e in calls.listdir(path))
                 return {"result": "ok", "entries": " ".join(names)}
             case "readlink":
                 return {"result": "ok", "target": calls.readlink(path)}
