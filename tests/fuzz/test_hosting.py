@@ -12,7 +12,7 @@ from osscloud import mirror, website
 from osscloud.store import Bucket
 from ossvol.fuzz import Plan, run
 from ossvol.fuzz.hosting import Hosting
-from ossvol.fuzz.judging import MountPlan
+from ossvol.fuzz.judging import Beginning, MountPlan
 from ossvol.fuzz.laboratory import Laboratory
 from ossvol.fuzz.model import Object
 from ossvol.fuzz.violation import Violation
@@ -33,7 +33,7 @@ _PAGES = [
 def world() -> Iterator[World]:
     with Laboratory("direct") as laboratory:
         plans = {"one": MountPlan(), "two": MountPlan()}
-        yield World(laboratory, plans, version="1.91.10", objects=_OBJECTS, origin=_ORIGIN)
+        yield World(laboratory, plans, version="1.91.10", beginning=Beginning(_OBJECTS, origin=_ORIGIN))
         assert laboratory.end() == []
 
 

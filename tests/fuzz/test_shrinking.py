@@ -10,7 +10,7 @@ import pytest
 from ossfuse.client import ObjectClient
 from ossfuse.content import Content
 from ossfuse.metadata import Metadata
-from ossvol.fuzz.judging import MountPlan
+from ossvol.fuzz.judging import Beginning, MountPlan
 from ossvol.fuzz.laboratory import Laboratory
 from ossvol.fuzz.model import Object
 from ossvol.fuzz.shrinking import Example, replay, shrunk
@@ -25,7 +25,7 @@ _PLANS = {"one": MountPlan("-o allow_other -o umask=022"), "two": MountPlan("-o 
 
 
 def _example(laboratory: Laboratory, act: Callable[[World], Any]) -> tuple[Example, Violation]:
-    world = World(laboratory, _PLANS, version="1.91.10", objects=_OBJECTS)
+    world = World(laboratory, _PLANS, version="1.91.10", beginning=Beginning(_OBJECTS))
     with pytest.raises(Violation) as found:
         act(world)
     laboratory.end()

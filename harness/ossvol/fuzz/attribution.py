@@ -18,9 +18,8 @@ from typing import Any
 
 from ossfuse.profile import DEFECTS, find
 from ossvol.fuzz.calls import Call
-from ossvol.fuzz.judging import MountPlan
+from ossvol.fuzz.judging import EMPTY, Beginning, MountPlan
 from ossvol.fuzz.laboratory import Laboratory
-from ossvol.fuzz.model import Object
 from ossvol.fuzz.shrinking import Example, replay, shrunk
 from ossvol.fuzz.violation import Encounter, Violation
 from ossvol.fuzz.world import World
@@ -130,9 +129,7 @@ class WatchedWorld(World):
         version: str,
         fixed: tuple[str, ...] = (),
         compare: bool = True,
-        objects: Mapping[str, Object] = MappingProxyType({}),
-        versioning: str = "",
-        origin: Mapping[str, Object] | None = None,
+        beginning: Beginning = EMPTY,
         thorough: bool = True,
         known: Container[tuple[str, ...]] = (),
     ) -> None:
@@ -144,9 +141,7 @@ class WatchedWorld(World):
             version=version,
             fixed=fixed,
             compare=compare,
-            objects=objects,
-            versioning=versioning,
-            origin=origin,
+            beginning=beginning,
         )
 
     def watched(self, method: Callable[..., Any], arguments: Any, named: Any) -> Any:

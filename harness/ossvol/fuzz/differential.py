@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, cast
 
 from hypothesis import strategies as st
@@ -19,9 +18,9 @@ from hypothesis.stateful import initialize
 
 from ossfuse.profile import find
 from ossvol.fuzz.calls import recorded
-from ossvol.fuzz.judging import ON_KERNEL, MountPlan, Reasons, Step
+from ossvol.fuzz.judging import EMPTY, ON_KERNEL, Beginning, MountPlan, Reasons, Step
 from ossvol.fuzz.machine import Ids, VolumeMachine
-from ossvol.fuzz.model import HIDDEN, Object
+from ossvol.fuzz.model import HIDDEN
 from ossvol.fuzz.sides import Side, Sides
 from ossvol.fuzz.violation import violation
 from ossvol.fuzz.world import World
@@ -68,9 +67,7 @@ class TwinWorld(World):
         version: str,
         fixed: bool = False,
         compare: bool = False,
-        objects: Mapping[str, Object] = MappingProxyType({}),
-        versioning: str = "",
-        origin: Mapping[str, Object] | None = None,
+        beginning: Beginning = EMPTY,
     ) -> None:
         self.sides = cast(Sides, laboratory)
         self.known = known_differences(self.sides.reference.name, self.sides.subject.name)
@@ -81,9 +78,7 @@ class TwinWorld(World):
             version=version,
             fixed=fixed,
             compare=False,
-            objects=objects,
-            versioning=versioning,
-            origin=origin,
+            beginning=beginning,
         )
         self._mounts_compared = False
 
@@ -270,8 +265,8 @@ class DifferentialMachine(VolumeMachine):
         """Two mounts on each side."""
         return self.begin(one, two)
 
-    def make_world(self, plans: Mapping[str, MountPlan], objects: Mapping[str, Object], versioning: str) -> World:
-        return TwinWorld(self.laboratory, plans, version=self.plan.version, objects=objects, versioning=versioning)
+    def make_world(self, plans: Mapping[str, MountPlan], beginning: Beginning) -> World:
+        return TwinWorld(self.laboratory, plans, version=self.plan.version, beginning=beginning)
 
 
 def machine_for(version: str, *, remembering: bool = True) -> type[DifferentialMachine]:

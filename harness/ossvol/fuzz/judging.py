@@ -12,7 +12,6 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from osscluster.volume import Syscalls, errno_name
@@ -37,11 +36,13 @@ if TYPE_CHECKING:
 __all__ = [
     "BUCKET",
     "DIRECTORY",
+    "EMPTY",
     "ON_KERNEL",
     "PERMISSION",
     "READABLE",
     "UMASK",
     "WRITES",
+    "Beginning",
     "Handle",
     "Judge",
     "MountPlan",
@@ -74,6 +75,19 @@ class MountPlan:
     version: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """What the bucket holds first. objects: by key; versioning: its state; origin: what a mirror can fetch, None where
+    there is none."""
+
+    objects: Mapping[str, Object] = field(default_factory=dict)
+    versioning: str = ""
+    origin: Mapping[str, Object] | None = None
+
+
+EMPTY = Beginning()
+
+
 @dataclass(slots=True)
 class Handle:
     """An open file. path: where the model has it now."""
@@ -98,10 +112,8 @@ class Reasons:
 
 class Judge:
     """laboratory: where it all runs; plans: mounts by name; version: the release of those that name none; fixed:
-    without its defects, which is what the model expects in any case. objects: what is in the bucket first, by key;
-    versioning: its state then; origin: what a mirror can fetch, None where there is none. compare: whether the whole is
-    compared after each step; it is after the last one in any case. met: listed defects that explain what broke, see
-    `attribution`.
+    without its defects, which is what the model expects in any case. compare: whether the whole is compared after each
+    step; it is after the last one in any case. met: listed defects that explain what broke, see `attribution`.
 
     Raises Violation from every method."""
 
@@ -115,12 +127,11 @@ class Judge:
         version: str,
         fixed: Fixed = True,
         compare: bool = True,
-        objects: Mapping[str, Object] = MappingProxyType({}),
-        versioning: str = "",
-        origin: Mapping[str, Object] | None = None,
+        beginning: Beginning = EMPTY,
     ) -> None:
         self.laboratory = laboratory
-        self.plans, self.objects, self.versioned, self.origin = plans, objects, versioning, origin
+        self.plans, self.beginning = plans, beginning
+        objects, versioning, origin = beginning.objects, beginning.versioning, beginning.origin
         self.asked = Calls()
         self.version, self.fixed = version, fixed
         self.compare = compare

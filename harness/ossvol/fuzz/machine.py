@@ -28,7 +28,7 @@ from hypothesis.stateful import (
 
 from ossfuse.profile import find
 from ossvol.fuzz.attribution import WatchedWorld
-from ossvol.fuzz.judging import MountPlan
+from ossvol.fuzz.judging import Beginning, MountPlan
 from ossvol.fuzz.laboratory import shared
 from ossvol.fuzz.model import Object, given_options
 from ossvol.fuzz.plan import Plan, Tally
@@ -294,16 +294,16 @@ class VolumeMachine(RuleBasedStateMachine):
     def _begin(self) -> None:
         if self._plans is None or self._beginning is None:
             return
-        self.world = self.make_world(self._plans, self._beginning, self._versioned)
+        # A mirror wants a bucket that never was versioned.
+        hosted = Beginning(self._beginning, origin=_ORIGIN) if self._hosted else None
+        self.world = self.make_world(self._plans, hosted or Beginning(self._beginning, self._versioned))
         self.started = True
         if self._mirrored:
             self.world.mirror({})
 
-    def make_world(self, plans: Mapping[str, MountPlan], objects: Mapping[str, Object], versioning: str) -> World:
-        """Where an example goes on: mounts by name, what the bucket holds first, and its state."""
+    def make_world(self, plans: Mapping[str, MountPlan], beginning: Beginning) -> World:
+        """Where an example goes on. plans: mounts by name."""
         plan, tally = self.plan, self.tally
-        origin = _ORIGIN if self._hosted else None
-        versioning = "" if self._hosted else versioning  # a mirror wants a bucket that never was
         if plan.explain:
             return WatchedWorld(
                 self.laboratory,
@@ -311,9 +311,7 @@ class VolumeMachine(RuleBasedStateMachine):
                 version=plan.version,
                 fixed=self.quiet,
                 compare=plan.compare,
-                objects=objects,
-                versioning=versioning,
-                origin=origin,
+                beginning=beginning,
                 thorough=not tally.unlisted,
                 known=tally.first,
             )
@@ -323,9 +321,7 @@ class VolumeMachine(RuleBasedStateMachine):
             version=plan.version,
             fixed=plan.fixed,
             compare=plan.compare,
-            objects=objects,
-            versioning=versioning,
-            origin=origin,
+            beginning=beginning,
         )
 
     def _may(self, what: str) -> bool:

@@ -14,8 +14,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ossvol.fuzz.calls import Call
-from ossvol.fuzz.judging import MountPlan
-from ossvol.fuzz.model import Object
+from ossvol.fuzz.judging import Beginning, MountPlan
 from ossvol.fuzz.violation import Violation, violation
 from ossvol.fuzz.world import World
 
@@ -51,28 +50,24 @@ class Example:
     """What a world was made of and asked for. made_by: its class. ends: whether it is finished after that."""
 
     plans: Mapping[str, MountPlan]
-    objects: Mapping[str, Object]
+    beginning: Beginning
     calls: Sequence[Call]
     version: str
     fixed: Fixed
     compare: bool = True
-    versioning: str = ""
     made_by: type[World] = World
-    origin: Mapping[str, Object] | None = None
     ends: bool = True
 
     @classmethod
     def of(cls, world: World) -> Example:
         return cls(
             world.plans,
-            world.objects,
+            world.beginning,
             world.asked.made,
             world.version,
             world.fixed,
             world.compare,
-            world.versioned,
             type(world),
-            world.origin,
         )
 
 
@@ -84,9 +79,7 @@ def replay(laboratory: Laboratory, example: Example) -> tuple[World, Violation |
         version=example.version,
         fixed=example.fixed,
         compare=example.compare,
-        objects=example.objects,
-        versioning=example.versioning,
-        origin=example.origin,
+        beginning=example.beginning,
     )
     broken: Violation | None = None
     try:
@@ -170,16 +163,18 @@ def fewer(items: Sequence[Item], breaks: Callable[[Sequence[Item]], bool]) -> Se
 
 
 def _simpler_surroundings(example: Example, breaks: Callable[[Example], bool]) -> Example:
-    attempt = replace(example, versioning="")
-    example = attempt if example.versioning and breaks(attempt) else example
-    attempt = replace(example, origin=None)
-    if example.origin is not None and breaks(attempt):
+    def beginning(**other: Any) -> Example:
+        return replace(example, beginning=replace(example.beginning, **other))
+
+    if example.beginning.versioning and breaks(attempt := beginning(versioning="")):
+        example = attempt
+    if example.beginning.origin is not None and breaks(attempt := beginning(origin=None)):
         example = attempt
     if isinstance(example.fixed, tuple) and example.fixed:
         attempt = replace(example, fixed=())
         example = attempt if breaks(attempt) else example
-    for key in reversed(tuple(example.objects)):
-        attempt = replace(example, objects={one: found for one, found in example.objects.items() if one != key})
+    for key in reversed(tuple(example.beginning.objects)):
+        attempt = beginning(objects={one: found for one, found in example.beginning.objects.items() if one != key})
         example = attempt if breaks(attempt) else example
     for name, plan in example.plans.items():
         attempt = replace(example, plans={**example.plans, name: replace(plan, options=_PLAIN)})

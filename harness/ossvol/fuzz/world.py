@@ -85,7 +85,7 @@ class World(NameCalls):
     @recorded
     def mirror(self, spec: Mapping[str, Any] | None) -> None:
         """Another client switches it, None: off. A bucket that was ever versioned is refused one."""
-        if spec is not None and self.origin is None:
+        if spec is not None and self.beginning.origin is None:
             return
         refused = spec is not None and self._was_versioned
         self._answers({"mirror": None if spec is None else dict(spec)}, {"EIO"} if refused else set())
@@ -96,7 +96,7 @@ class World(NameCalls):
     @recorded
     def origin_put(self, key: str, body: str, acl: str) -> None:
         """Somebody uploads to the origin."""
-        if self.origin is None:
+        if self.beginning.origin is None:
             return
         hosting = self.model.hosting
         self._answers({"origin_put": key, "body": body, "content_type": "text/plain", "acl": acl}, set())
@@ -109,7 +109,7 @@ class World(NameCalls):
     @recorded
     def origin_delete(self, key: str) -> None:
         """Somebody deletes there."""
-        if self.origin is None:
+        if self.beginning.origin is None:
             return
         self._answers({"origin_delete": key}, set())
         self.model.hosting.origin.pop(key, None)
